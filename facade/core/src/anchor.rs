@@ -1,0 +1,128 @@
+//! Trust anchors: one reading of what may be one, for every backend.
+
+use std::fmt;
+
+use rustls_pki_types::CertificateDer;
+
+use crate::certificate::{name_text, now};
+use crate::{Certificate, Error, TrustReason};
+
+/// What a trusted certificate vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AnchorKind {
+    /// A self-issued authority.
+    Root,
+    /// An authority that another one issued: needs the capability `PartialChain`.
+    Intermediate,
+    /// A self-signed certificate without the CA flag: it vouches for itself only.
+    Itself,
+}
+
+/// One trusted certificate.
+#[derive(Clone, Debug)]
+pub struct Anchor {
+    der: CertificateDer<'static>,
+    kind: AnchorKind,
+}
+
+impl Anchor {
+    /// Judges whether a certificate may be a trust anchor now: it must be in date, and either an
+    /// authority whose key usage, if stated, includes certificate signing (RFC 5280, section
+    /// 4.2.1.3), or self-issued.
+    ///
+    /// # Errors
+    ///
+    /// `Trust`: `Malformed` for what is not a certificate; `BadAnchor`, naming the subject and what
+    /// is wrong with it.
+    pub fn judge(der: CertificateDer<'static>) -> Result<Self, Error> {
+        let certificate = Certificate::from(der.clone());
+        let parsed = certificate.parsed().map_err(|error| {
+            Error::trust(TrustReason::Malformed, "not well-formed DER").with_source(error)
+        })?;
+        let refuse = |why: &str| {
+            let subject = name_text(parsed.subject());
+            Err(Error::trust(TrustReason::BadAnchor, format!("{subject} {why}")))
+        };
+        let validity = parsed.validity();
+        if now() > validity.not_after.timestamp() {
+            return refuse("has expired");
+        }
+        if now() < validity.not_before.timestamp() {
+            return refuse("is not yet valid");
+        }
+        let self_issued = parsed.subject().as_raw() == parsed.issuer().as_raw();
+        let authority = match parsed.basic_constraints() {
+            Ok(constraints) => constraints.is_some_and(|constraints| constraints.value.ca),
+            Err(_) => return refuse("has malformed basic constraints"),
+        };
+        let may_sign = match parsed.key_usage() {
+            Ok(usage) => usage.is_none_or(|usage| usage.value.key_cert_sign()),
+            Err(_) => return refuse("has a malformed key usage"),
+        };
+        let kind = match (authority, self_issued) {
+            (true, _) if !may_sign => return refuse("has a key usage without certificate signing"),
+            (true, true) => AnchorKind::Root,
+            (true, false) => AnchorKind::Intermediate,
+            (false, true) => AnchorKind::Itself,
+            (false, false) => return refuse("is neither an authority (CA:TRUE) nor self-signed"),
+        };
+        Ok(Self { der, kind })
+    }
+
+    /// The certificate.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// What it vouches for.
+    pub fn kind(&self) -> AnchorKind {
+        self.kind
+    }
+}
+
+/// A set of trust anchors, ready for a backend.
+#[derive(Clone, Default)]
+pub struct Roots {
+    pub(crate) anchors: Vec<Anchor>,
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+impl Roots {
+    /// The anchors; never empty for a context that verifies.
+    pub fn anchors(&self) -> &[Anchor] {
+        &self.anchors
+    }
+
+    /// The authorities among them.
+    pub fn authorities(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        self.anchors.iter().filter(|anchor| anchor.kind != AnchorKind::Itself).map(Anchor::der)
+    }
+
+    /// The certificates among them that vouch for themselves only.
+    pub fn themselves(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        self.anchors.iter().filter(|anchor| anchor.kind == AnchorKind::Itself).map(Anchor::der)
+    }
+
+    /// What of the system's store was left out, and why.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Roots")
+            .field("anchors", &self.anchors.len())
+            .field("skipped", &self.skipped.len())
+            .finish()
+    }
+}
+
+/// A certificate or file of the system's store that was left out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// Why.
+    pub reason: Error,
+}

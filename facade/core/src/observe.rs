@@ -1,0 +1,271 @@
+//! What the plaintext part of a handshake tells, read from the records as they pass.
+//!
+//! The facade sees every byte, so it can supply for every backend what some cannot: the version and
+//! cipher suite in a ServerHello, the name and application protocols in a ClientHello, an alert sent
+//! in clear, a TLS 1.2 server's certificates. Parsing is `tls-parser`'s; what cannot be parsed is
+//! left to the library to refuse.
+
+use tls_parser::{TlsExtension, TlsMessage, TlsMessageHandshake};
+
+use crate::record::{self, Front};
+use crate::{Alert, Certificate, CipherSuite, ProtocolVersion};
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Speaks first.
+    Client,
+    /// Presents a certificate.
+    Server,
+}
+
+/// What a client offers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientHello {
+    /// The name it asks for (RFC 6066, section 3), in lower case.
+    pub server_name: Option<String>,
+    /// The application protocols it offers (RFC 7301).
+    pub alpn: Vec<Vec<u8>>,
+    /// The versions it offers.
+    pub versions: Vec<ProtocolVersion>,
+}
+
+/// What a server chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerHello {
+    /// The version, when it is one that any backend speaks.
+    pub version: Option<ProtocolVersion>,
+    /// The cipher suite.
+    pub cipher_suite: CipherSuite,
+    /// The application protocol; in TLS 1.3 it is encrypted and not seen here.
+    pub alpn: Option<Vec<u8>>,
+}
+
+/// Watches the records of one handshake.
+#[derive(Debug)]
+pub struct Observer {
+    side: Side,
+    incoming: Flight,
+    outgoing: Flight,
+    facts: Facts,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    client_hello: Option<ClientHello>,
+    server_hello: Option<ServerHello>,
+    alert: Option<Alert>,
+    peer_certificates: Vec<Certificate>,
+    certificate_requested: bool,
+}
+
+impl Observer {
+    /// Watches the handshake of the end on this side.
+    pub fn new(side: Side) -> Self {
+        Self {
+            side,
+            incoming: Flight::default(),
+            outgoing: Flight::default(),
+            facts: Facts::default(),
+        }
+    }
+
+    /// Takes note of records that came.
+    pub fn incoming(&mut self, records: &[u8]) {
+        self.incoming.records(records, Direction::Incoming, &mut self.facts);
+    }
+
+    /// Takes note of records that go.
+    pub fn outgoing(&mut self, records: &[u8]) {
+        // A client knows what it asks for; only a server's answer tells something new.
+        if self.side == Side::Server {
+            self.outgoing.records(records, Direction::Outgoing, &mut self.facts);
+        }
+    }
+
+    /// What the client offers, once its ClientHello has come whole, across any number of records.
+    pub fn client_hello(&self) -> Option<&ClientHello> {
+        self.facts.client_hello.as_ref()
+    }
+
+    /// Whether a ClientHello may still come: false once it has, or once something else came that
+    /// is for the library to judge.
+    pub fn awaits_client_hello(&self) -> bool {
+        self.side == Side::Server && self.facts.client_hello.is_none() && !self.incoming.over
+    }
+
+    /// What the server chose.
+    pub fn server_hello(&self) -> Option<&ServerHello> {
+        self.facts.server_hello.as_ref()
+    }
+
+    /// The alert that the peer sent in clear.
+    pub fn alert(&self) -> Option<Alert> {
+        self.facts.alert
+    }
+
+    /// The certificates that the peer sent in clear, leaf first: TLS 1.2 only.
+    pub fn peer_certificates(&self) -> &[Certificate] {
+        &self.facts.peer_certificates
+    }
+
+    /// Whether a TLS 1.2 server asked for a certificate.
+    pub fn certificate_requested(&self) -> bool {
+        self.facts.certificate_requested
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Incoming,
+    Outgoing,
+}
+
+/// The handshake messages of one direction, as far as they are in clear.
+#[derive(Debug, Default)]
+struct Flight {
+    /// The beginning of a message whose end has not come.
+    partial: Vec<u8>,
+    /// Nothing more in clear is expected.
+    over: bool,
+}
+
+/// The longest handshake message that is put together here; the libraries' own limits are near it.
+const MAX_MESSAGE: usize = 128 << 10;
+
+/// Bytes of a handshake message before its body.
+const MESSAGE_HEADER: usize = 4;
+
+impl Flight {
+    fn records(&mut self, mut records: &[u8], direction: Direction, facts: &mut Facts) {
+        while let Front::Record(length) = record::front(records) {
+            let (one, rest) = records.split_at(length);
+            records = rest;
+            match (one[0], &one[record::HEADER..]) {
+                // An encrypted alert is longer than its two bytes.
+                (record::ALERT, &[_level, alert]) if direction == Direction::Incoming => {
+                    facts.alert = Some(Alert::new(alert));
+                }
+                (record::HANDSHAKE, payload) if !self.over => {
+                    self.partial.extend_from_slice(payload);
+                    self.messages(facts);
+                }
+                // What follows a change_cipher_spec is encrypted, and so is application data.
+                _ => self.stop(),
+            }
+        }
+    }
+
+    fn messages(&mut self, facts: &mut Facts) {
+        while let &[_, a, b, c, ..] = self.partial.as_slice() {
+            let length = MESSAGE_HEADER + u32::from_be_bytes([0, a, b, c]) as usize;
+            if length > MAX_MESSAGE {
+                return self.stop();
+            }
+            if self.partial.len() < length {
+                return;
+            }
+            let understood = facts.learn(&self.partial[..length]);
+            self.partial.drain(..length);
+            if !understood {
+                return self.stop();
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.over = true;
+        self.partial = Vec::new();
+    }
+}
+
+impl Facts {
+    /// Learns from one whole message; false when it cannot be parsed.
+    fn learn(&mut self, message: &[u8]) -> bool {
+        let Ok((_, TlsMessage::Handshake(message))) =
+            tls_parser::parse_tls_message_handshake(message)
+        else {
+            return false;
+        };
+        match message {
+            TlsMessageHandshake::ClientHello(hello) if self.client_hello.is_none() => {
+                self.client_hello = Some(client_hello(hello.version.0, hello.ext));
+            }
+            TlsMessageHandshake::ServerHello(hello) => {
+                self.server_hello = Some(server_hello(hello.version.0, hello.cipher.0, hello.ext));
+            }
+            TlsMessageHandshake::Certificate(message) => {
+                let certificates = message.cert_chain.iter();
+                self.peer_certificates =
+                    certificates.map(|der| Certificate::from_peer(der.data)).collect();
+            }
+            TlsMessageHandshake::CertificateRequest(_) => self.certificate_requested = true,
+            _ => {}
+        }
+        true
+    }
+}
+
+fn client_hello(version: u16, extensions: Option<&[u8]>) -> ClientHello {
+    let mut hello = ClientHello::default();
+    let extensions =
+        extensions.map(tls_parser::parse_tls_client_hello_extensions).and_then(Result::ok);
+    for extension in extensions.map(|(_, list)| list).unwrap_or_default() {
+        match extension {
+            TlsExtension::SNI(names) => {
+                let name = names.first().and_then(|(_, name)| std::str::from_utf8(name).ok());
+                hello.server_name = name.map(str::to_ascii_lowercase);
+            }
+            TlsExtension::ALPN(names) => {
+                hello.alpn = names.into_iter().map(<[u8]>::to_vec).collect();
+            }
+            TlsExtension::SupportedVersions(versions) => {
+                let known = versions.iter().filter_map(|v| ProtocolVersion::from_number(v.0));
+                hello.versions = known.collect();
+            }
+            _ => {}
+        }
+    }
+    if hello.versions.is_empty() {
+        hello.versions.extend(ProtocolVersion::from_number(version));
+    }
+    hello
+}
+
+fn server_hello(version: u16, cipher_suite: u16, extensions: Option<&[u8]>) -> ServerHello {
+    let mut hello = ServerHello {
+        version: ProtocolVersion::from_number(version),
+        cipher_suite: CipherSuite::new(cipher_suite),
+        alpn: None,
+    };
+    let extensions =
+        extensions.map(tls_parser::parse_tls_server_hello_extensions).and_then(Result::ok);
+    for extension in extensions.map(|(_, list)| list).unwrap_or_default() {
+        match extension {
+            // RFC 8446, section 4.2.1: the only place that names TLS 1.3.
+            TlsExtension::SupportedVersions(versions) => {
+                hello.version =
+                    versions.first().and_then(|version| ProtocolVersion::from_number(version.0));
+            }
+            TlsExtension::ALPN(names) => hello.alpn = names.first().map(|name| name.to_vec()),
+            _ => {}
+        }
+    }
+    hello
+}
+
+/// A fatal alert as a record in clear, for a connection that has no keys yet.
+pub fn clear_alert(alert: Alert) -> [u8; 7] {
+    const FATAL: u8 = 2;
+    [record::ALERT, 3, 3, 0, 2, FATAL, alert.number()]
+}
+
+/// The first bytes of an answer that cannot be TLS, 16 at most; `None` while it may still be.
+pub fn not_tls(bytes: &[u8]) -> Option<&[u8]> {
+    match record::front(bytes) {
+        Front::Garbage => Some(&bytes[..bytes.len().min(16)]),
+        Front::Record(_) | Front::Partial => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! A small per-thread pool of I/O buffers.
+//!
+//! A fresh buffer must be zeroed, which costs more than a round trip of 1 KiB; a buffer kept per
+//! connection costs ten times the memory of the connection. So buffers are borrowed while bytes
+//! are in flight.
+
+use std::cell::RefCell;
+
+/// How many buffers of each size a thread keeps.
+const KEPT: usize = 4;
+
+/// The sizes of the two kinds of buffer, in bytes.
+pub(crate) const INCOMING_SIZE: usize = 128 << 10;
+pub(crate) const OUTGOING_SIZE: usize = 64 << 10;
+
+thread_local! {
+    static POOL: RefCell<[Vec<Vec<u8>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+fn shelf(size: usize) -> Option<usize> {
+    match size {
+        INCOMING_SIZE => Some(0),
+        OUTGOING_SIZE => Some(1),
+        _ => None,
+    }
+}
+
+/// A buffer of `size` initialised bytes, of unspecified content.
+pub(crate) fn take(size: usize) -> Vec<u8> {
+    // A thread that is being torn down has no pool any more.
+    let kept = shelf(size)
+        .and_then(|shelf| POOL.try_with(|pool| pool.borrow_mut()[shelf].pop()).ok().flatten());
+    kept.unwrap_or_else(|| vec![0; size])
+}
+
+/// Gives a buffer back; one of another size, or one too many, is freed.
+pub(crate) fn give(buffer: Vec<u8>) {
+    let Some(shelf) = shelf(buffer.len()) else { return };
+    let _ = POOL.try_with(|pool| {
+        let kept = &mut pool.borrow_mut()[shelf];
+        if kept.len() < KEPT {
+            kept.push(buffer);
+        }
+    });
+}

@@ -1,0 +1,268 @@
+//! Ciphertext on its way in and out.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+
+use crate::pool;
+use crate::record;
+
+/// The ciphertext of one connection: what has come and what is to go.
+///
+/// The facade owns it and lends it to the session for each call. A session takes records by
+/// [`Read`], which serves complete records only and answers [`io::ErrorKind::WouldBlock`] when
+/// there is none, and leaves records by [`Write`], which always takes everything.
+///
+/// A library that keeps the stream object it is given can be given the wire itself: move it in with
+/// [`std::mem::take`] and out again when the call is over.
+///
+/// Bounds: incoming 128 KiB, more only for bytes that were handed over with an upgrade; outgoing
+/// [`Wire::LIMIT`] and one record. An empty wire holds no buffer.
+#[derive(Debug, Default)]
+pub struct Wire {
+    incoming: Incoming,
+    outgoing: Outgoing,
+}
+
+impl Wire {
+    /// With this many bytes of output waiting, no more plaintext is taken: three full records.
+    pub const LIMIT: usize = 3 << 14;
+
+    /// Whether a complete record, or something that cannot be one, has come.
+    pub fn has_record(&self) -> bool {
+        self.incoming.complete > 0
+    }
+
+    /// How many bytes of plaintext a write may take now.
+    pub fn room(&self) -> usize {
+        Self::LIMIT.saturating_sub(self.outgoing.len())
+    }
+
+    /// What has come.
+    pub fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    /// What is to go.
+    pub fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    /// The bytes that are to go.
+    pub fn output(&self) -> &[u8] {
+        self.outgoing.bytes()
+    }
+
+    /// The bytes that have come and that no session has taken yet.
+    pub fn input(&self) -> &[u8] {
+        self.incoming.bytes()
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.incoming.read(buf)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.outgoing.push(data);
+        Ok(data.len())
+    }
+
+    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        for part in parts {
+            self.outgoing.push(part);
+        }
+        Ok(parts.iter().map(|part| part.len()).sum())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Ciphertext that has come.
+#[derive(Default)]
+pub struct Incoming {
+    buffer: Buffer,
+    /// How many bytes at the front are complete records.
+    complete: usize,
+}
+
+impl Incoming {
+    /// Whether nothing has come that was not taken.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Where the transport's next bytes go; not empty unless the buffer is full of records that
+    /// nobody takes.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.buffer.space(pool::INCOMING_SIZE)
+    }
+
+    /// Takes note of `n` bytes that were stored at the front of [`Incoming::space`], and returns
+    /// the records that became complete by them.
+    pub fn received(&mut self, n: usize) -> &[u8] {
+        self.buffer.end = (self.buffer.end + n).min(self.buffer.data.len());
+        self.frame()
+    }
+
+    /// Appends bytes that came by another way, and returns the records that became complete.
+    pub fn push(&mut self, bytes: &[u8]) -> &[u8] {
+        self.buffer.push(bytes, pool::INCOMING_SIZE);
+        self.frame()
+    }
+
+    /// Gives a buffer back that holds nothing, and shrinks one that holds part of a record to its
+    /// size, so that a slow sender cannot pin a large buffer. For a connection that now waits.
+    pub fn park(&mut self) {
+        self.buffer.park();
+    }
+
+    fn frame(&mut self) -> &[u8] {
+        let before = self.complete;
+        self.complete += record::complete(&self.buffer.bytes()[before..]);
+        &self.buffer.bytes()[before..self.complete]
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.bytes()
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.complete == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let n = buf.len().min(self.complete);
+        buf[..n].copy_from_slice(&self.buffer.bytes()[..n]);
+        self.buffer.consume(n);
+        self.complete -= n;
+        Ok(n)
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (waiting, complete) = (self.buffer.bytes().len(), self.complete);
+        f.debug_struct("Incoming").field("waiting", &waiting).field("complete", &complete).finish()
+    }
+}
+
+/// Ciphertext that is to go.
+#[derive(Default)]
+pub struct Outgoing {
+    buffer: Buffer,
+}
+
+impl Outgoing {
+    /// Whether nothing is to go.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// How many bytes are to go.
+    pub fn len(&self) -> usize {
+        self.buffer.bytes().len()
+    }
+
+    /// The bytes that are to go.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.bytes()
+    }
+
+    /// Takes note of `n` bytes that the transport has taken from the front.
+    pub fn sent(&mut self, n: usize) {
+        self.buffer.consume(n);
+    }
+
+    /// Drops everything: the transport takes nothing any more.
+    pub fn clear(&mut self) {
+        self.buffer.consume(usize::MAX);
+    }
+
+    /// Appends bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.push(bytes, pool::OUTGOING_SIZE);
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("waiting", &self.len()).finish()
+    }
+}
+
+/// Bytes between `start` and `end` of a buffer that comes from the pool with the first byte and
+/// goes back with the last.
+#[derive(Default)]
+struct Buffer {
+    data: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.data[self.start..self.end]
+    }
+
+    /// The free end of the buffer, after moving what is there to its start.
+    fn space(&mut self, size: usize) -> &mut [u8] {
+        if self.data.len() < size {
+            // Empty, or part of a record that was parked.
+            let mut data = pool::take(size);
+            let kept = self.end - self.start;
+            data[..kept].copy_from_slice(self.bytes());
+            *self = Self { data, start: 0, end: kept };
+        } else if self.start > 0 {
+            self.data.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        &mut self.data[self.end..]
+    }
+
+    fn push(&mut self, bytes: &[u8], size: usize) {
+        if self.data.len() - self.end < bytes.len() {
+            let space = self.space(size).len();
+            if space < bytes.len() {
+                self.data.resize(self.end + bytes.len(), 0);
+            }
+        }
+        self.data[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.start = self.start.saturating_add(n).min(self.end);
+        if self.is_empty() {
+            self.release();
+        }
+    }
+
+    fn park(&mut self) {
+        if self.is_empty() {
+            self.release();
+        } else if self.data.len() > self.end - self.start {
+            let data = self.bytes().to_vec();
+            let end = data.len();
+            *self = Self { data, start: 0, end };
+        }
+    }
+
+    fn release(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        pool::give(std::mem::take(&mut self.data));
+    }
+}
