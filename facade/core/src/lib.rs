@@ -33,6 +33,7 @@ mod protocol;
 // Rules that are the same for every backend.
 pub mod leaf;
 pub mod observe;
+pub mod openssl_codes;
 
 // Sockets.
 mod socket;
