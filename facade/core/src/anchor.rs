@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rustls_pki_types::CertificateDer;
+use x509_parser::x509::X509Version;
 
 use crate::certificate::{name_text, now};
 use crate::{Certificate, Error, TrustReason};
@@ -31,6 +32,10 @@ impl Anchor {
     /// authority whose key usage, if stated, includes certificate signing (RFC 5280, section
     /// 4.2.1.3), or self-issued.
     ///
+    /// A self-issued certificate that is no authority by these rules, but that OpenSSL would take
+    /// for one (version 1, or a key usage that includes certificate signing), is refused: it could
+    /// not be kept from vouching for others.
+    ///
     /// # Errors
     ///
     /// `Trust`: `Malformed` for what is not a certificate; `BadAnchor`, naming the subject and what
@@ -56,14 +61,22 @@ impl Anchor {
             Ok(constraints) => constraints.is_some_and(|constraints| constraints.value.ca),
             Err(_) => return refuse("has malformed basic constraints"),
         };
-        let may_sign = match parsed.key_usage() {
-            Ok(usage) => usage.is_none_or(|usage| usage.value.key_cert_sign()),
+        let signs = match parsed.key_usage() {
+            Ok(usage) => usage.map(|usage| usage.value.key_cert_sign()),
             Err(_) => return refuse("has a malformed key usage"),
         };
         let kind = match (authority, self_issued) {
-            (true, _) if !may_sign => return refuse("has a key usage without certificate signing"),
+            (true, _) if signs == Some(false) => {
+                return refuse("has a key usage without certificate signing");
+            }
             (true, true) => AnchorKind::Root,
             (true, false) => AnchorKind::Intermediate,
+            (false, true) if parsed.version() != X509Version::V3 => {
+                return refuse("is not an X.509 version 3 certificate");
+            }
+            (false, true) if signs == Some(true) => {
+                return refuse("may sign certificates but is no authority (CA:TRUE)");
+            }
             (false, true) => AnchorKind::Itself,
             (false, false) => return refuse("is neither an authority (CA:TRUE) nor self-signed"),
         };

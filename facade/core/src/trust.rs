@@ -66,6 +66,13 @@ impl Trust {
         !matches!(self, Self::Only(_))
     }
 
+    /// Whether environment variables replace the system's store.
+    ///
+    /// For backends that leave the store to their platform: then they must not.
+    pub fn environment_replaces_system() -> bool {
+        VARIABLES.iter().any(|name| std::env::var_os(name).is_some())
+    }
+
     /// The certificates named one by one, apart from the system's store.
     pub fn given(&self) -> &[CertificateDer<'static>] {
         match self {
@@ -120,7 +127,7 @@ impl Trust {
                 first.reason
             ));
         }
-        if !environment_is_set() {
+        if !Trust::environment_replaces_system() {
             detail.push_str("; install the system's certificates (Debian: ca-certificates)");
         }
         Error::trust(TrustReason::NoRoots, detail)
@@ -129,10 +136,6 @@ impl Trust {
 
 /// The variables that replace the system's store.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-
-fn environment_is_set() -> bool {
-    VARIABLES.iter().any(|name| std::env::var_os(name).is_some())
-}
 
 /// Where the system's store was looked for, in words.
 fn places() -> Vec<String> {
@@ -159,7 +162,7 @@ fn load_system(roots: &mut Roots) -> Result<(), Error> {
                 .with_source(format!("{other:?}")),
         };
         // A place that was named must be readable; a default one need not exist.
-        if unreadable && environment_is_set() {
+        if unreadable && Trust::environment_replaces_system() {
             return Err(reason);
         }
         roots.skipped.push(Skipped { reason });

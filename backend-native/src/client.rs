@@ -1,0 +1,59 @@
+//! Client contexts.
+
+use std::sync::Arc;
+
+use native_tls::TlsConnector;
+use polytls_core::{
+    Backend, Capability, ClientConfig, Connector, Error, ServerName, Session, Verification,
+};
+
+use crate::session::NativeSession;
+use crate::{backend, error, identity, trust};
+
+/// A client context.
+#[derive(Debug)]
+pub(crate) struct NativeConnector(TlsConnector);
+
+impl NativeConnector {
+    pub(crate) fn new(config: &ClientConfig) -> Result<Self, Error> {
+        // rust-openssl and native-tls each read the system's certificates for every context, and
+        // neither can be told not to: one more reason to share contexts.
+        let mut builder = TlsConnector::builder();
+        let tls13 = Capability::ClientTls13;
+        builder.min_protocol_version(Some(backend::protocol(config.min_version(), tls13)));
+        builder.max_protocol_version(Some(backend::protocol(config.max_version(), tls13)));
+        builder.request_alpns(&backend::alpn(config.alpn(), Capability::ClientAlpn)?);
+        trust::apply(config, &mut builder)?;
+        match config.verification() {
+            Verification::SkipHostname => {
+                builder.danger_accept_invalid_hostnames(true);
+            }
+            Verification::Nothing => {
+                builder.danger_accept_invalid_hostnames(true);
+                builder.danger_accept_invalid_certs(true);
+            }
+            _ => {}
+        }
+        if let Some(identity) = config.identity() {
+            builder.identity(identity::convert(identity)?);
+        }
+        builder
+            .build()
+            .map(Self)
+            .map_err(|error| error::context(error, config.identity().is_some()))
+    }
+
+    pub(crate) fn ready(connector: TlsConnector) -> Arc<dyn Connector> {
+        Arc::new(Self(connector))
+    }
+}
+
+impl Connector for NativeConnector {
+    fn backend(&self) -> &'static dyn Backend {
+        backend::backend()
+    }
+
+    fn start(&self, name: &ServerName) -> Result<Box<dyn Session>, Error> {
+        Ok(Box::new(NativeSession::client(self.0.clone(), &name.text())))
+    }
+}

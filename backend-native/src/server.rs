@@ -1,0 +1,60 @@
+//! Server contexts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use native_tls::{TlsAcceptor, TlsAcceptorBuilder};
+use polytls_core::{Acceptor, Backend, Capability, Error, Resumption, ServerConfig, Session};
+
+use crate::session::NativeSession;
+use crate::{ON_OPENSSL, backend, error, identity};
+
+/// A server context.
+pub(crate) enum NativeAcceptor {
+    /// One context of the library for all connections.
+    Shared(TlsAcceptor),
+    /// One for each connection. native-tls cannot switch session tickets off, but a ticket is
+    /// worthless when the key that it is encrypted with goes with the connection.
+    Single(Box<TlsAcceptorBuilder>),
+}
+
+impl NativeAcceptor {
+    pub(crate) fn new(config: &ServerConfig) -> Result<Self, Error> {
+        let mut builder = TlsAcceptor::builder(identity::convert(config.identity())?);
+        let tls13 = Capability::ServerTls13;
+        builder.min_protocol_version(Some(backend::protocol(config.min_version(), tls13)));
+        builder.max_protocol_version(Some(backend::protocol(config.max_version(), tls13)));
+        builder.accept_alpn(&backend::alpn(config.alpn(), Capability::ServerAlpn)?);
+        let acceptor = builder.build().map_err(|error| error::context(error, true))?;
+        Ok(match config.resumption() {
+            Resumption::Disabled if ON_OPENSSL => Self::Single(Box::new(builder)),
+            _ => Self::Shared(acceptor),
+        })
+    }
+
+    pub(crate) fn ready(acceptor: TlsAcceptor) -> Arc<dyn Acceptor> {
+        Arc::new(Self::Shared(acceptor))
+    }
+}
+
+impl Acceptor for NativeAcceptor {
+    fn backend(&self) -> &'static dyn Backend {
+        backend::backend()
+    }
+
+    fn start(&self) -> Result<Box<dyn Session>, Error> {
+        let acceptor = match self {
+            Self::Shared(acceptor) => acceptor.clone(),
+            Self::Single(builder) => builder.build().map_err(|error| {
+                Error::internal("the context could not be built again").with_source(error)
+            })?,
+        };
+        Ok(Box::new(NativeSession::server(acceptor)))
+    }
+}
+
+impl fmt::Debug for NativeAcceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeAcceptor").finish_non_exhaustive()
+    }
+}
