@@ -1,0 +1,113 @@
+//! The backend itself: one per provider of cryptography.
+
+use std::fmt;
+use std::sync::Arc;
+
+use polytls_core::{
+    Acceptor, Backend, Capabilities, ClientConfig, Connector, Error, ProtocolVersion, ServerConfig,
+};
+use rustls::SupportedProtocolVersion;
+use rustls::crypto::CryptoProvider;
+use rustls::server::ProducesTickets;
+
+use crate::{client, server};
+
+/// The name under which applications find the default backend of this crate.
+const NAME: &str = "rustls";
+
+/// rustls with one provider of cryptography.
+pub struct Rustls {
+    name: &'static str,
+    provider: fn() -> CryptoProvider,
+    ticketer: fn() -> Result<Arc<dyn ProducesTickets>, rustls::Error>,
+}
+
+/// rustls with its default provider here: aws-lc-rs where it is compiled in, *ring* otherwise.
+pub fn backend() -> &'static dyn Backend {
+    default_backend()
+}
+
+/// rustls with aws-lc-rs.
+#[cfg(feature = "aws-lc-rs")]
+pub fn aws_lc_rs() -> &'static dyn Backend {
+    &AWS_LC_RS
+}
+
+/// rustls with *ring*; its name is `rustls-ring` when aws-lc-rs is compiled in too.
+#[cfg(feature = "ring")]
+pub fn ring() -> &'static dyn Backend {
+    &RING
+}
+
+#[cfg(feature = "aws-lc-rs")]
+static AWS_LC_RS: Rustls = Rustls {
+    name: NAME,
+    provider: rustls::crypto::aws_lc_rs::default_provider,
+    ticketer: rustls::crypto::aws_lc_rs::Ticketer::new,
+};
+
+#[cfg(feature = "ring")]
+static RING: Rustls = Rustls {
+    name: if cfg!(feature = "aws-lc-rs") { "rustls-ring" } else { NAME },
+    provider: rustls::crypto::ring::default_provider,
+    ticketer: rustls::crypto::ring::Ticketer::new,
+};
+
+pub(crate) fn default_backend() -> &'static Rustls {
+    #[cfg(feature = "aws-lc-rs")]
+    return &AWS_LC_RS;
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return &RING;
+    // Not reached: lib.rs refuses to compile.
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    unimplemented!()
+}
+
+impl Rustls {
+    pub(crate) fn provider(&self) -> Arc<CryptoProvider> {
+        Arc::new((self.provider)())
+    }
+
+    pub(crate) fn ticketer(&self) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+        (self.ticketer)()
+    }
+}
+
+impl Backend for Rustls {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
+
+    fn connector(&'static self, config: &ClientConfig) -> Result<Arc<dyn Connector>, Error> {
+        Ok(Arc::new(client::Client::new(self, config)?))
+    }
+
+    fn acceptor(&'static self, config: &ServerConfig) -> Result<Arc<dyn Acceptor>, Error> {
+        Ok(Arc::new(server::Server::new(self, config)?))
+    }
+}
+
+impl fmt::Debug for Rustls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rustls({})", self.name)
+    }
+}
+
+/// The versions from `min` to `max`.
+pub(crate) fn versions(
+    min: ProtocolVersion,
+    max: ProtocolVersion,
+) -> Vec<&'static SupportedProtocolVersion> {
+    rustls::ALL_VERSIONS
+        .iter()
+        .copied()
+        .filter(|version| {
+            let number = u16::from(version.version);
+            (min.number()..=max.number()).contains(&number)
+        })
+        .collect()
+}

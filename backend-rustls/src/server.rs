@@ -1,0 +1,71 @@
+//! Server contexts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use polytls_core::{Acceptor, Backend, Error, Resumption, ServerConfig};
+use rustls::ServerConnection;
+use rustls::server::NoServerSessionStorage;
+
+use crate::backend::{Rustls, versions};
+use crate::error::{Side, translate};
+use crate::session::RustlsSession;
+use crate::{identity, trust};
+
+/// A server context.
+pub(crate) struct Server {
+    backend: &'static Rustls,
+    config: Arc<rustls::ServerConfig>,
+}
+
+impl Server {
+    pub(crate) fn new(backend: &'static Rustls, config: &ServerConfig) -> Result<Self, Error> {
+        let provider = backend.provider();
+        let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&versions(config.min_version(), config.max_version()))
+            .map_err(|error| translate(error, Side::Server))?;
+        let builder = match trust::client_verifier(config, &provider)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let key = identity::load(config.identity(), &provider)?;
+        let mut built =
+            builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)));
+        built.alpn_protocols = config.alpn().to_vec();
+        match config.resumption() {
+            // Sealed tickets rather than a cache: a cache of any size fails a busy server.
+            Resumption::Enabled => {
+                built.ticketer =
+                    backend.ticketer().map_err(|error| translate(error, Side::Server))?;
+            }
+            _ => {
+                built.session_storage = Arc::new(NoServerSessionStorage {});
+                built.send_tls13_tickets = 0;
+            }
+        }
+        Ok(Self::from_config(backend, Arc::new(built)))
+    }
+
+    pub(crate) fn from_config(backend: &'static Rustls, config: Arc<rustls::ServerConfig>) -> Self {
+        Self { backend, config }
+    }
+}
+
+impl Acceptor for Server {
+    fn backend(&self) -> &'static dyn Backend {
+        self.backend
+    }
+
+    fn start(&self) -> Result<Box<dyn polytls_core::Session>, Error> {
+        let connection = ServerConnection::new(self.config.clone())
+            .map_err(|error| translate(error, Side::Server).with_backend(self.backend.name()))?;
+        Ok(Box::new(RustlsSession::new(connection.into(), self.backend.name())))
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The configuration's own would print every trust anchor.
+        f.debug_struct("Server").field("backend", self.backend).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,178 @@
+//! One connection: rustls' buffered interface over the lent wire.
+
+use std::fmt;
+use std::io::{BufRead, Read as _, Write as _};
+
+use polytls_core::{
+    Certificate, CipherSuite, Error, ErrorKind, Handshake, Negotiated, ProtocolVersion, Read,
+    Session, Wire,
+};
+use rustls::{Connection, HandshakeKind};
+
+use crate::error::{Side, translate};
+use crate::trust;
+
+/// A connection of either side.
+pub(crate) struct RustlsSession {
+    tls: Connection,
+    backend: &'static str,
+    /// An error that came behind plaintext which has not been read yet, or behind the last message
+    /// of the handshake.
+    late: Option<Error>,
+}
+
+impl RustlsSession {
+    pub(crate) fn new(mut tls: Connection, backend: &'static str) -> Self {
+        // The wire has the limit: what rustls takes must be in it when the call is over.
+        tls.set_buffer_limit(None);
+        Self { tls, backend, late: None }
+    }
+
+    /// Gives rustls what it takes at once of the records that have come, and queues its answers.
+    ///
+    /// The answers are bounded by rustls: it holds one reply to however many key updates, and ends
+    /// a connection that asks for too many of them, or for renegotiation.
+    fn advance(&mut self, wire: &mut Wire) -> Result<(), Error> {
+        let taken = self.tls.read_tls(wire).map_err(|error| self.protocol_error(error))?;
+        let outcome = self.tls.process_new_packets();
+        self.flush(wire)?;
+        match outcome {
+            Ok(_) if taken == 0 => Err(self.protocol_error("a record that rustls does not take")),
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refusal(error)),
+        }
+    }
+
+    /// Queues what rustls has to send.
+    fn flush(&mut self, wire: &mut Wire) -> Result<(), Error> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(wire).map_err(|error| self.internal_error(error))?;
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, error: rustls::Error) -> Error {
+        let side = match self.tls {
+            Connection::Client(_) => Side::Client,
+            Connection::Server(_) => Side::Server,
+        };
+        let translated = match (trust::take_refusal(), &error) {
+            (Some(refusal), rustls::Error::InvalidCertificate(_)) => refusal.with_source(error),
+            _ => translate(error, side),
+        };
+        translated.with_backend(self.backend)
+    }
+
+    fn protocol_error(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::new(ErrorKind::Protocol).with_source(source).with_backend(self.backend)
+    }
+
+    fn internal_error(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::new(ErrorKind::Internal).with_source(source).with_backend(self.backend)
+    }
+}
+
+impl Session for RustlsSession {
+    fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
+        loop {
+            self.flush(wire)?;
+            if !self.tls.is_handshaking() {
+                return Ok(Handshake::Done);
+            }
+            if !wire.has_record() {
+                return Ok(Handshake::NeedsInput);
+            }
+            if let Err(error) = self.advance(wire) {
+                if self.tls.is_handshaking() {
+                    return Err(error);
+                }
+                self.late = Some(error);
+            }
+        }
+    }
+
+    fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
+        let mut n = 0;
+        // rustls refuses ciphertext while it holds much plaintext: plaintext first, then feed on.
+        loop {
+            match self.tls.reader().read(&mut buf[n..]) {
+                // The buffer is full, or the peer has closed.
+                Ok(0) => break,
+                Ok(stored) => n += stored,
+                Err(_) if self.late.is_some() || !wire.has_record() => break,
+                Err(_) => self.late = self.advance(wire).err(),
+            }
+        }
+        let more_inside = self.tls.reader().fill_buf().is_ok();
+        if n > 0 {
+            let more = more_inside || self.late.is_some() || wire.has_record();
+            return Ok(Read::Data { n, more });
+        }
+        match self.late.take() {
+            Some(error) => Err(error),
+            None if more_inside => Ok(Read::Closed),
+            None => Ok(Read::NeedsInput),
+        }
+    }
+
+    fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<usize, Error> {
+        let room = wire.room().min(data.len());
+        if room == 0 {
+            return Ok(0);
+        }
+        let taken = self
+            .tls
+            .writer()
+            .write(&data[..room])
+            .map_err(|error| self.late.take().unwrap_or_else(|| self.protocol_error(error)))?;
+        self.flush(wire)?;
+        Ok(taken)
+    }
+
+    fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
+        self.tls.send_close_notify();
+        self.flush(wire)
+    }
+
+    fn negotiated(&self) -> Negotiated {
+        let mut negotiated = Negotiated::default();
+        negotiated.version = self
+            .tls
+            .protocol_version()
+            .and_then(|version| ProtocolVersion::from_number(version.into()));
+        negotiated.cipher_suite =
+            self.tls.negotiated_cipher_suite().map(|suite| CipherSuite::new(suite.suite().into()));
+        negotiated.alpn = self.tls.alpn_protocol().map(Into::into);
+        if let Connection::Server(server) = &self.tls {
+            negotiated.server_name = server.server_name().map(|n| n.to_ascii_lowercase().into());
+        }
+        negotiated.resumed = self.tls.handshake_kind().map(|kind| kind == HandshakeKind::Resumed);
+        negotiated
+    }
+
+    fn peer_certificates(&self) -> Vec<Certificate> {
+        let sent = self.tls.peer_certificates().unwrap_or_default();
+        sent.iter().cloned().map(Certificate::from).collect()
+    }
+
+    fn export_keying_material(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.tls
+            .export_keying_material(output, label, context)
+            .map(|_| ())
+            .map_err(|error| self.internal_error(error))
+    }
+}
+
+impl fmt::Debug for RustlsSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RustlsSession")
+            .field("backend", &self.backend)
+            .field("handshaking", &self.tls.is_handshaking())
+            .finish_non_exhaustive()
+    }
+}

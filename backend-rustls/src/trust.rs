@@ -1,0 +1,411 @@
+//! Who may vouch for a peer: the anchor rules of the contract, on top of webpki.
+//!
+//! rustls' own verifiers are not used, since the rules differ from theirs: a self-signed certificate
+//! without the CA flag vouches for itself, the name can be left out alone, and the leaf is held to
+//! the checks that all backends share. Running those here, and not only after the handshake, sends
+//! the peer the alert that fits.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use polytls_core::pki_types::{
+    CertificateDer, ServerName as PkiName, SignatureVerificationAlgorithm, TrustAnchor, UnixTime,
+};
+use polytls_core::{
+    Certificate, CertificateReason, ClientAuth, ClientConfig, Error, ErrorKind, Roots,
+    ServerConfig, ServerName, Trust, TrustReason, Verification, leaf,
+};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use crate::error::webpki_reason;
+
+/// How a client verifies its servers.
+pub(crate) fn server_verifier(
+    config: &ClientConfig,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let schemes = provider.signature_verification_algorithms;
+    let names = match config.verification() {
+        Verification::Nothing => return Ok(Arc::new(AnyServer { schemes })),
+        Verification::SkipHostname => Names::Any,
+        _ => Names::AsAsked,
+    };
+    let anchors = Anchors::new(config.roots()?, config.trust())?;
+    Ok(Arc::new(ServerVerifier { anchors, schemes, names }))
+}
+
+/// How a server verifies its clients; `None` when it does not ask for certificates.
+pub(crate) fn client_verifier(
+    config: &ServerConfig,
+    provider: &CryptoProvider,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, Error> {
+    let (Some(roots), Some(trust)) = (config.client_roots()?, config.client_auth().trust()) else {
+        return Ok(None);
+    };
+    let anchors = Anchors::new(roots, trust)?;
+    Ok(Some(Arc::new(ClientVerifier {
+        hints: anchors.subjects(),
+        anchors,
+        schemes: provider.signature_verification_algorithms,
+        mandatory: matches!(config.client_auth(), ClientAuth::Required(_)),
+    })))
+}
+
+thread_local! {
+    /// The refusal that a verifier of this thread has just given to rustls, which passes on neither
+    /// the certificate nor, for every reason, the reason.
+    static REFUSAL: Cell<Option<Error>> = const { Cell::new(None) };
+}
+
+/// Takes the last refusal of this thread. rustls calls verifiers synchronously, so right after it
+/// failed this is the cause.
+pub(crate) fn take_refusal() -> Option<Error> {
+    REFUSAL.try_with(Cell::take).ok().flatten()
+}
+
+fn leave_refusal(refusal: Error) {
+    // Fails only while the thread's own variables are being destroyed: then the details are lost.
+    let _ = REFUSAL.try_with(|cell| cell.set(Some(refusal)));
+}
+
+/// Whether the server's name matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    AsAsked,
+    Any,
+}
+
+#[derive(Debug)]
+struct ServerVerifier {
+    anchors: Anchors,
+    schemes: WebPkiSupportedAlgorithms,
+    names: Names,
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &PkiName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let name = match self.names {
+            Names::AsAsked => Some(ours(server_name)?),
+            Names::Any => None,
+        };
+        let presented = Presented { leaf: end_entity, intermediates, name: name.as_ref() };
+        self.anchors
+            .verify(&presented, KeyUsage::server_auth(), self.schemes.all, now)
+            .map(|()| ServerCertVerified::assertion())
+            .map_err(|refusal| presented.refuse(refusal))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.schemes)
+            .map_err(not_the_key)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.schemes)
+            .map_err(not_the_key)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes.supported_schemes()
+    }
+}
+
+#[derive(Debug)]
+struct ClientVerifier {
+    anchors: Anchors,
+    schemes: WebPkiSupportedAlgorithms,
+    hints: Vec<DistinguishedName>,
+    mandatory: bool,
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let presented = Presented { leaf: end_entity, intermediates, name: None };
+        self.anchors
+            .verify(&presented, KeyUsage::client_auth(), self.schemes.all, now)
+            .map(|()| ClientCertVerified::assertion())
+            .map_err(|refusal| presented.refuse(refusal))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.schemes)
+            .map_err(not_the_key)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.schemes)
+            .map_err(not_the_key)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes.supported_schemes()
+    }
+}
+
+/// Accepts whoever answers.
+///
+/// The handshake's signature is not looked at either: whoever may present any certificate may as
+/// well present one whose key is at hand, and webpki could not read every certificate that is to be
+/// accepted here.
+#[derive(Debug)]
+struct AnyServer {
+    schemes: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &PkiName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let mut schemes = self.schemes.supported_schemes();
+        // Those of servers whose keys or signatures are too old, or too rare, to be verified.
+        for scheme in [
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::ED448,
+            SignatureScheme::RSA_PKCS1_SHA1,
+            SignatureScheme::ECDSA_SHA1_Legacy,
+        ] {
+            if !schemes.contains(&scheme) {
+                schemes.push(scheme);
+            }
+        }
+        schemes
+    }
+}
+
+/// The trust anchors, as webpki holds them.
+#[derive(Debug)]
+struct Anchors {
+    authorities: Vec<TrustAnchor<'static>>,
+    /// Certificates that vouch for themselves only, each with itself as the anchor: webpki has no
+    /// other way to say so.
+    themselves: Vec<(CertificateDer<'static>, TrustAnchor<'static>)>,
+}
+
+impl Anchors {
+    fn new(roots: &Roots, trust: &Trust) -> Result<Self, Error> {
+        let given = match trust {
+            Trust::Only(given) | Trust::SystemAnd(given) => given.as_slice(),
+            _ => &[],
+        };
+        let mut this = Self { authorities: Vec::new(), themselves: Vec::new() };
+        for der in roots.authorities() {
+            this.authorities.extend(anchor(der, given)?);
+        }
+        for der in roots.themselves() {
+            this.themselves.extend(anchor(der, given)?.map(|anchor| (der.clone(), anchor)));
+        }
+        Ok(this)
+    }
+
+    fn subjects(&self) -> Vec<DistinguishedName> {
+        let themselves = self.themselves.iter().map(|(_, anchor)| anchor);
+        self.authorities
+            .iter()
+            .chain(themselves)
+            .map(|anchor| DistinguishedName::in_sequence(&anchor.subject))
+            .collect()
+    }
+
+    fn verify(
+        &self,
+        presented: &Presented<'_>,
+        usage: KeyUsage,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let end_entity = EndEntityCert::try_from(presented.leaf)?;
+        let itself = self.themselves.iter().find(|(der, _)| der == presented.leaf);
+        let (anchors, intermediates) = match itself {
+            Some((_, anchor)) => (std::slice::from_ref(anchor), &[][..]),
+            None => (self.authorities.as_slice(), presented.intermediates),
+        };
+        end_entity.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, None)?;
+        let leaf = Certificate::from(presented.leaf.clone());
+        if let Some(name) = presented.name {
+            leaf::check_name(&leaf, name)?;
+        }
+        leaf::check_usage(&leaf)?;
+        Ok(())
+    }
+}
+
+/// The anchor of a certificate. One that webpki cannot read is refused when it was given by name,
+/// and left out when the system named it: the rest of a store must not suffer for it.
+fn anchor(
+    der: &CertificateDer<'static>,
+    given: &[CertificateDer<'static>],
+) -> Result<Option<TrustAnchor<'static>>, Error> {
+    match anchor_from_trusted_cert(der) {
+        Ok(anchor) => Ok(Some(anchor.to_owned())),
+        Err(error) if given.contains(der) => {
+            let subject = Certificate::from(der.clone()).subject()?;
+            let detail = format!("{subject} cannot be read by rustls");
+            Err(Error::trust(TrustReason::BadAnchor, detail).with_source(error))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Why a certificate is refused.
+struct Refusal {
+    reason: CertificateReason,
+    webpki: Option<webpki::Error>,
+}
+
+impl From<webpki::Error> for Refusal {
+    fn from(error: webpki::Error) -> Self {
+        Self { reason: webpki_reason(&error), webpki: Some(error) }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let reason = error.certificate_reason().unwrap_or(CertificateReason::Other);
+        Self { reason, webpki: None }
+    }
+}
+
+impl Refusal {
+    /// The error for rustls, which decides by it on the alert.
+    fn to_rustls(&self) -> rustls::Error {
+        use CertificateReason as R;
+        rustls::Error::InvalidCertificate(match (self.reason, &self.webpki) {
+            (R::UnknownIssuer, _) => CertificateError::UnknownIssuer,
+            (R::Expired, _) => CertificateError::Expired,
+            (R::NotYetValid, _) => CertificateError::NotValidYet,
+            (R::NameMismatch, _) => CertificateError::NotValidForName,
+            (R::Revoked, _) => CertificateError::Revoked,
+            (R::BadSignature, _) => CertificateError::BadSignature,
+            (R::WrongUsage | R::CaUsedAsEndEntity, _) => CertificateError::InvalidPurpose,
+            (R::BadEncoding, _) => CertificateError::BadEncoding,
+            (_, Some(error)) => {
+                CertificateError::Other(rustls::OtherError(Arc::new(error.clone())))
+            }
+            (_, None) => CertificateError::ApplicationVerificationFailure,
+        })
+    }
+}
+
+/// What a peer presents, and the name it should be for.
+struct Presented<'a> {
+    leaf: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    name: Option<&'a ServerName>,
+}
+
+impl Presented<'_> {
+    /// Leaves the whole story for the session, and returns what rustls is told.
+    fn refuse(&self, refusal: Refusal) -> rustls::Error {
+        let mut error = Error::certificate(refusal.reason);
+        if let Some(details) = self.culprit(refusal.reason) {
+            let details = details.of_chain(1 + self.intermediates.len());
+            error = error.with_certificate(match self.name {
+                Some(name) => details.expecting(name),
+                None => details,
+            });
+        }
+        leave_refusal(error);
+        refusal.to_rustls()
+    }
+
+    /// The details of the certificate at fault: of an authority when it is that which has expired.
+    fn culprit(&self, reason: CertificateReason) -> Option<polytls_core::CertificateDetails> {
+        let details = |der: &CertificateDer<'_>| Certificate::from(der.clone()).details().ok();
+        let at_fault = |details: &polytls_core::CertificateDetails| match reason {
+            CertificateReason::Expired => details.validity.is_over(),
+            CertificateReason::NotYetValid => details.validity.is_ahead(),
+            _ => true,
+        };
+        std::iter::once(self.leaf)
+            .chain(self.intermediates)
+            .filter_map(details)
+            .find(at_fault)
+            .or_else(|| details(self.leaf))
+    }
+}
+
+/// The name that rustls was given, in our words.
+fn ours(name: &PkiName<'_>) -> Result<ServerName, rustls::Error> {
+    ServerName::parse(&name.to_str()).map_err(|_| rustls::Error::UnsupportedNameType)
+}
+
+/// The peer does not hold the key of the certificate it presents: that is no fault of the
+/// certificate, so the kind is `Protocol`.
+fn not_the_key(error: rustls::Error) -> rustls::Error {
+    leave_refusal(
+        Error::new(ErrorKind::Protocol)
+            .with_detail("its signature in the handshake is not by the key of its certificate"),
+    );
+    error
+}
