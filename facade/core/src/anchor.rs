@@ -32,9 +32,9 @@ impl Anchor {
     /// authority whose key usage, if stated, includes certificate signing (RFC 5280, section
     /// 4.2.1.3), or self-issued.
     ///
-    /// A self-issued certificate that is no authority by these rules, but that OpenSSL would take
-    /// for one (version 1, or a key usage that includes certificate signing), is refused: it could
-    /// not be kept from vouching for others.
+    /// A self-issued certificate that does not say whether it is an authority, but that OpenSSL
+    /// would take for one (version 1, or a key usage that includes certificate signing), is refused:
+    /// not every backend could keep it from vouching for others.
     ///
     /// # Errors
     ///
@@ -57,28 +57,26 @@ impl Anchor {
             return refuse("is not yet valid");
         }
         let self_issued = parsed.subject().as_raw() == parsed.issuer().as_raw();
-        let authority = match parsed.basic_constraints() {
-            Ok(constraints) => constraints.is_some_and(|constraints| constraints.value.ca),
+        let stated = match parsed.basic_constraints() {
+            Ok(constraints) => constraints.map(|constraints| constraints.value.ca),
             Err(_) => return refuse("has malformed basic constraints"),
         };
         let signs = match parsed.key_usage() {
             Ok(usage) => usage.map(|usage| usage.value.key_cert_sign()),
             Err(_) => return refuse("has a malformed key usage"),
         };
-        let kind = match (authority, self_issued) {
-            (true, _) if signs == Some(false) => {
+        let version_1 = parsed.version() != X509Version::V3;
+        let kind = match (stated, self_issued) {
+            (Some(true), _) if signs == Some(false) => {
                 return refuse("has a key usage without certificate signing");
             }
-            (true, true) => AnchorKind::Root,
-            (true, false) => AnchorKind::Intermediate,
-            (false, true) if parsed.version() != X509Version::V3 => {
-                return refuse("is not an X.509 version 3 certificate");
+            (Some(true), true) => AnchorKind::Root,
+            (Some(true), false) => AnchorKind::Intermediate,
+            (None, true) if version_1 || signs == Some(true) => {
+                return refuse("does not say whether it is an authority (CA:TRUE or CA:FALSE)");
             }
-            (false, true) if signs == Some(true) => {
-                return refuse("may sign certificates but is no authority (CA:TRUE)");
-            }
-            (false, true) => AnchorKind::Itself,
-            (false, false) => return refuse("is neither an authority (CA:TRUE) nor self-signed"),
+            (_, true) => AnchorKind::Itself,
+            (_, false) => return refuse("is neither an authority (CA:TRUE) nor self-signed"),
         };
         Ok(Self { der, kind })
     }

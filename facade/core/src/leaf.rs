@@ -8,21 +8,28 @@
 //! | `foo_bar.example.com` on `*.example.com` | refused | accepted | refused |
 //! | the CA flag on a trusted leaf | accepted | refused | refused |
 //! | a key usage that forbids signing | refused | accepted | refused |
+//! | an X.509 version 1 leaf | accepted | refused | refused |
+//! | an issuer without the CA flag, if of version 1 or with a key usage | accepted | refused | refused |
 
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::x509::X509Version;
 
 use crate::{Certificate, CertificateReason, Error, ServerName};
 
-/// Checks what a leaf may be used for: it is no authority, and its key may sign.
+/// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign.
 ///
 /// # Errors
 ///
-/// `Certificate`: `CaUsedAsEndEntity`, `WrongUsage`, `BadEncoding`.
+/// `Certificate`: `UnsupportedVersion`, `CaUsedAsEndEntity`, `WrongUsage`, `BadEncoding`.
 pub fn check_usage(leaf: &Certificate) -> Result<(), Error> {
     let parsed = leaf.parsed()?;
     let refuse = |reason| Err(describe(Error::certificate(reason), leaf));
+    // Only version 3 can say what a certificate is for (RFC 5280, section 4.1.2.1).
+    if parsed.version() != X509Version::V3 {
+        return refuse(CertificateReason::UnsupportedVersion);
+    }
     match parsed.basic_constraints() {
         Ok(Some(constraints)) if constraints.value.ca => {
             return refuse(CertificateReason::CaUsedAsEndEntity);
@@ -39,6 +46,20 @@ pub fn check_usage(leaf: &Certificate) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(_) => refuse(CertificateReason::BadEncoding),
     }
+}
+
+/// Checks that a certificate may issue others: it has the CA flag (RFC 5280, section 6.1.4 (k)).
+///
+/// # Errors
+///
+/// `Certificate`: `WrongUsage`, `BadEncoding`.
+pub fn check_issuer(issuer: &Certificate) -> Result<(), Error> {
+    let reason = match issuer.parsed()?.basic_constraints() {
+        Ok(Some(constraints)) if constraints.value.ca => return Ok(()),
+        Ok(_) => CertificateReason::WrongUsage,
+        Err(_) => CertificateReason::BadEncoding,
+    };
+    Err(describe(Error::certificate(reason), issuer))
 }
 
 /// Checks that a leaf is for this name (RFC 9525): by its subjectAltName alone, an IP address by an

@@ -55,6 +55,7 @@ pub use error::{
 };
 pub use identity::{Identity, KeyFormat};
 pub use name::ServerName;
+pub use pool::Gathered;
 pub use protocol::{Alert, CipherSuite, Negotiated, ProtocolVersion};
 pub use socket::{ServerSocket, Socket, SslSocket, StreamAdapter, StreamSocket, Tls};
 pub use trust::Trust;

@@ -5,6 +5,8 @@
 //! are in flight.
 
 use std::cell::RefCell;
+use std::io::IoSlice;
+use std::ops::Deref;
 
 /// How many buffers of each size a thread keeps.
 const KEPT: usize = 4;
@@ -42,4 +44,41 @@ pub(crate) fn give(buffer: Vec<u8>) {
             kept.push(buffer);
         }
     });
+}
+
+/// Several pieces of plaintext, gathered into one so that they share a record; in a buffer of the
+/// pool.
+#[derive(Debug)]
+pub struct Gathered {
+    buffer: Vec<u8>,
+    end: usize,
+}
+
+impl Gathered {
+    /// Copies from the start of `parts` as much as `limit` allows, 64 KiB at most.
+    pub fn new(parts: &[IoSlice<'_>], limit: usize) -> Self {
+        let mut buffer = take(OUTGOING_SIZE);
+        let limit = limit.min(buffer.len());
+        let mut end = 0;
+        for part in parts {
+            let n = part.len().min(limit - end);
+            buffer[end..end + n].copy_from_slice(&part[..n]);
+            end += n;
+        }
+        Self { buffer, end }
+    }
+}
+
+impl Deref for Gathered {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[..self.end]
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        give(std::mem::take(&mut self.buffer));
+    }
 }

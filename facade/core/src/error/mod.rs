@@ -342,6 +342,12 @@ impl From<Error> for io::Error {
     }
 }
 
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 /// Whether an error of the operating system says that the peer, or the network, has ended the
 /// connection: for a reader that is the end of input.
 pub fn io_error_is_closed_transport(error: &io::Error) -> bool {

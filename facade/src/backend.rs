@@ -1,0 +1,89 @@
+//! Which backends are compiled in, and which one serves code that named none.
+//!
+//! Code that named its backend is never affected by the others. Code that named none is served by
+//! what was *asked for* rather than what is on by default: openssl, then native, then rustls; or by
+//! what the binary chose with [`set_default`].
+
+use std::sync::OnceLock;
+
+use polytls_core::{Backend, Error, ErrorKind};
+
+/// The rustls backend.
+#[cfg(any(feature = "rustls", feature = "rustls-ring"))]
+pub fn rustls() -> &'static dyn Backend {
+    polytls_rustls::backend()
+}
+
+/// Every backend that is compiled in, the default first.
+pub fn all() -> &'static [&'static dyn Backend] {
+    static ALL: OnceLock<Vec<&'static dyn Backend>> = OnceLock::new();
+    ALL.get_or_init(compiled_in)
+}
+
+/// The backend of this name: `rustls`, `openssl` or `native`.
+///
+/// # Errors
+///
+/// `NoBackend`, naming those that are compiled in.
+pub fn by_name(name: &str) -> Result<&'static dyn Backend, Error> {
+    let found = all().iter().copied().find(|backend| backend.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = all().iter().map(|backend| backend.name()).collect();
+        Error::new(ErrorKind::NoBackend)
+            .with_detail(format!("{name:?} is not among those compiled in: {}", names.join(", ")))
+    })
+}
+
+/// The backend that serves code that named none.
+///
+/// # Errors
+///
+/// `NoBackend` when none is compiled in, naming the features to choose from.
+pub fn default() -> Result<&'static dyn Backend, Error> {
+    if let Some(chosen) = CHOSEN.get() {
+        return Ok(*chosen);
+    }
+    let first = *all().first().ok_or_else(|| Error::new(ErrorKind::NoBackend))?;
+    let default = *CHOSEN.get_or_init(|| first);
+    #[cfg(feature = "tracing")]
+    tracing::debug!(backend = default.name(), "default backend");
+    Ok(default)
+}
+
+/// Chooses the backend that serves code that named none. For the binary, at its start: libraries
+/// leave the choice to it.
+///
+/// # Errors
+///
+/// `Config` once a default has been chosen or used, so that two parts of a program never run with
+/// different ideas of it; choosing the same backend again is fine.
+pub fn set_default(backend: &'static dyn Backend) -> Result<(), Error> {
+    let chosen = *CHOSEN.get_or_init(|| backend);
+    if chosen.name() == backend.name() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config).with_detail(format!(
+        "the default backend is {} already; choose before the first context is made",
+        chosen.name()
+    )))
+}
+
+pub(crate) fn or_default(
+    named: Option<&'static dyn Backend>,
+) -> Result<&'static dyn Backend, Error> {
+    named.map_or_else(default, Ok)
+}
+
+static CHOSEN: OnceLock<&'static dyn Backend> = OnceLock::new();
+
+/// In order of precedence.
+fn compiled_in() -> Vec<&'static dyn Backend> {
+    let mut backends: Vec<&'static dyn Backend> = Vec::new();
+    cfg_if::cfg_if! {
+        if #[cfg(any(feature = "rustls", feature = "rustls-ring"))] {
+            backends.push(rustls());
+        }
+    }
+    backends.shrink_to_fit();
+    backends
+}

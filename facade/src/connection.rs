@@ -1,0 +1,617 @@
+//! One connection, free of I/O: session, ciphertext and policy.
+
+use std::fmt;
+use std::io;
+
+use polytls_core::observe::{self, Observer, Side};
+use polytls_core::{
+    Alert, Backend, Certificate, Error, ErrorKind, Gathered, Handshake, Incoming, Negotiated,
+    Outgoing, Phase, ProtocolVersion, Read, ServerName, Session, Verification, Wire, leaf,
+};
+
+use crate::context::{ClientContext, ServerContext, Truncation};
+
+/// How far an operation came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress<T> {
+    /// It is done.
+    Ready(T),
+    /// It waits for bytes of the peer; send the output first.
+    NeedsInput,
+    /// It waits until output has been sent.
+    NeedsOutput,
+}
+
+/// A TLS connection that never touches a socket: bytes in, bytes out.
+///
+/// The blocking and the tokio streams drive it, and another runtime can:
+///
+/// 1. call [`handshake`](Self::handshake), [`read`](Self::read), [`write`](Self::write) or
+///    [`close`](Self::close);
+/// 2. send what [`output`](Self::output) holds, also when the call failed (it may be the alert that
+///    tells the peer why), and say how much went with [`sent`](Self::sent);
+/// 3. on [`Progress::NeedsInput`], receive into [`input`](Self::input) and say how much came with
+///    [`received`](Self::received), or [`ended`](Self::ended) when the transport has ended.
+///
+/// After an error every later call returns that error.
+pub struct Connection {
+    session: Box<dyn Session>,
+    wire: Wire,
+    backend: &'static dyn Backend,
+    side: Side,
+    stage: Stage,
+    input: Input,
+    truncation: Truncation,
+    /// The session holds something that it can give without new input.
+    more: bool,
+    /// close_notify is queued or sent.
+    closed: bool,
+    failed: Option<Error>,
+}
+
+enum Stage {
+    Handshaking(Box<Handshaking>),
+    Open(Box<Negotiated>),
+}
+
+/// What is needed until the handshake is done, and only until then.
+struct Handshaking {
+    observer: Observer,
+    /// A record has come: it is TLS.
+    speaks_tls: bool,
+    role: Role,
+}
+
+enum Role {
+    Client { name: ServerName, verification: Option<Verification>, has_identity: bool },
+    Server { alpn: std::sync::Arc<[Vec<u8>]>, checks_clients: bool },
+}
+
+/// Where the incoming direction stands.
+enum Input {
+    Open,
+    /// The peer sent close_notify.
+    Closed,
+    /// The transport ended; with the system's error, if it was one.
+    Ended(Option<io::ErrorKind>),
+}
+
+impl Connection {
+    /// Starts a client's connection to the server of this name. Nothing is sent before the first
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// `ServerName` for a name that the backend cannot represent.
+    pub fn client(context: &ClientContext, name: &ServerName) -> Result<Self, Error> {
+        let role = Role::Client {
+            name: name.clone(),
+            verification: context.verification(),
+            has_identity: context.has_identity(),
+        };
+        let session = context.connector().start(name)?;
+        Ok(Self::new(session, context.backend(), role, context.truncation()))
+    }
+
+    /// Starts a server's side of a connection.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the backend has no memory for one more connection.
+    pub fn server(context: &ServerContext) -> Result<Self, Error> {
+        let role =
+            Role::Server { alpn: context.alpn().clone(), checks_clients: context.checks_clients() };
+        let session = context.acceptor().start()?;
+        Ok(Self::new(session, context.backend(), role, context.truncation()))
+    }
+
+    fn new(
+        session: Box<dyn Session>,
+        backend: &'static dyn Backend,
+        role: Role,
+        truncation: Truncation,
+    ) -> Self {
+        let side = match role {
+            Role::Client { .. } => Side::Client,
+            Role::Server { .. } => Side::Server,
+        };
+        let observer = Observer::new(side);
+        Self {
+            session,
+            wire: Wire::default(),
+            backend,
+            side,
+            stage: Stage::Handshaking(Box::new(Handshaking { observer, speaks_tls: false, role })),
+            input: Input::Open,
+            truncation,
+            more: false,
+            closed: false,
+            failed: None,
+        }
+    }
+
+    /// Takes the handshake as far as it goes; once it is done, does nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Certificate`, `CertificateRejected`, `ClientCertificateRequired`, `NoCommonVersion`,
+    /// `NoCommonCipherSuite`, `NoCommonAlpn`, `PeerNotTls`, `Protocol`, `Alert`, `Truncated`; and
+    /// `Closed` after [`close`](Self::close).
+    pub fn handshake(&mut self) -> Result<Progress<()>, Error> {
+        self.check_failed()?;
+        let Stage::Handshaking(handshaking) = &mut self.stage else {
+            return Ok(Progress::Ready(()));
+        };
+        if self.closed {
+            return Err(Error::new(ErrorKind::Closed));
+        }
+        match handshaking.judge_input(&mut self.wire, !matches!(self.input, Input::Open)) {
+            Ok(Verdict::Proceed) => {}
+            Ok(Verdict::Wait) => return Ok(Progress::NeedsInput),
+            Err(error) => return Err(self.fail(error)),
+        }
+        let before = self.wire.output().len();
+        let outcome = self.session.handshake(&mut self.wire);
+        if let Some(new) = self.wire.output().get(before..) {
+            handshaking.observer.outgoing(new);
+        }
+        match outcome {
+            Ok(Handshake::Done) => self.finish_handshake(),
+            Ok(Handshake::NeedsInput) => self.wait_for_input(Phase::Handshake),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Reads plaintext, after the handshake; `Ready(0)` when the peer has closed, or when `buf` is
+    /// empty.
+    ///
+    /// # Errors
+    ///
+    /// `Truncated` when the transport has ended without close_notify; `Protocol`, `Alert` and what
+    /// a TLS 1.3 server says late: `CertificateRejected`, `ClientCertificateRequired`; as
+    /// [`handshake`](Self::handshake) while that is not done.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<Progress<usize>, Error> {
+        match self.handshake()? {
+            Progress::Ready(()) => {}
+            Progress::NeedsInput => return Ok(Progress::NeedsInput),
+            Progress::NeedsOutput => return Ok(Progress::NeedsOutput),
+        }
+        if buf.is_empty() || matches!(self.input, Input::Closed) {
+            return Ok(Progress::Ready(0));
+        }
+        if self.more || self.wire.has_record() {
+            // Answers to what the peer asks for (KeyUpdate) must not pile up without bound.
+            if self.wire.room() == 0 {
+                return Ok(Progress::NeedsOutput);
+            }
+            match self.session.read(&mut self.wire, buf) {
+                Ok(Read::Data { n, more }) => {
+                    self.more = more;
+                    return Ok(Progress::Ready(n));
+                }
+                Ok(Read::NeedsInput) => self.more = false,
+                Ok(Read::Closed) => {
+                    self.more = false;
+                    self.input = Input::Closed;
+                    return Ok(Progress::Ready(0));
+                }
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+        self.wait_for_input(Phase::Read).map(|progress| match progress {
+            Progress::Ready(()) => Progress::Ready(0),
+            Progress::NeedsInput => Progress::NeedsInput,
+            Progress::NeedsOutput => Progress::NeedsOutput,
+        })
+    }
+
+    /// Encrypts as much of `data` as there is room for, after the handshake, and returns how much
+    /// that was: at most 48 KiB, and 0 only when `data` is empty.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after [`close`](Self::close); as [`handshake`](Self::handshake) while that is not
+    /// done.
+    pub fn write(&mut self, data: &[u8]) -> Result<Progress<usize>, Error> {
+        match self.handshake()? {
+            Progress::Ready(()) => {}
+            Progress::NeedsInput => return Ok(Progress::NeedsInput),
+            Progress::NeedsOutput => return Ok(Progress::NeedsOutput),
+        }
+        if self.closed {
+            return Err(Error::new(ErrorKind::Closed));
+        }
+        if data.is_empty() {
+            return Ok(Progress::Ready(0));
+        }
+        if self.wire.room() == 0 {
+            return Ok(Progress::NeedsOutput);
+        }
+        match self.session.write(&mut self.wire, data) {
+            Ok(0) => Ok(Progress::NeedsOutput),
+            Ok(n) => Ok(Progress::Ready(n)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// [`write`](Self::write) of several pieces: small ones share a record.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> Result<Progress<usize>, Error> {
+        let mut filled = parts.iter().filter(|part| !part.is_empty());
+        match (filled.next(), filled.next()) {
+            (None, _) => self.write(&[]),
+            (Some(only), None) => self.write(only),
+            // A full record gains nothing by a copy.
+            (Some(first), Some(_)) if first.len() >= FULL_RECORD => self.write(first),
+            (Some(_), Some(_)) => {
+                let gathered = Gathered::new(parts, self.wire.room());
+                self.write(&gathered)
+            }
+        }
+    }
+
+    /// Queues close_notify, once; reading goes on until the peer closes too. Before the handshake is
+    /// done there is nothing to say, and the connection is over.
+    ///
+    /// # Errors
+    ///
+    /// The error of an earlier call.
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.check_failed()?;
+        if std::mem::replace(&mut self.closed, true) || self.is_handshaking() {
+            return Ok(());
+        }
+        self.session.close(&mut self.wire).map_err(|error| self.fail(error))
+    }
+
+    /// Where the transport's next bytes go.
+    pub fn input(&mut self) -> &mut [u8] {
+        self.wire.incoming().space()
+    }
+
+    /// Takes note of `n` bytes that were stored at the front of [`input`](Self::input).
+    pub fn received(&mut self, n: usize) {
+        let records = self.wire.incoming().received(n);
+        if let Stage::Handshaking(handshaking) = &mut self.stage {
+            handshaking.observer.incoming(records);
+        }
+    }
+
+    /// Takes bytes that came before this connection was made: the beginning of the peer's TLS.
+    pub fn received_before(&mut self, bytes: &[u8]) {
+        let records = self.wire.incoming().push(bytes);
+        if let Stage::Handshaking(handshaking) = &mut self.stage {
+            handshaking.observer.incoming(records);
+        }
+    }
+
+    /// Takes note that the transport has ended and brings nothing more; with the system's error, if
+    /// it was one (a reset, say).
+    pub fn ended(&mut self, error: Option<&io::Error>) {
+        if matches!(self.input, Input::Open) {
+            self.input = Input::Ended(error.map(io::Error::kind));
+        }
+    }
+
+    /// The bytes to send.
+    pub fn output(&self) -> &[u8] {
+        self.wire.output()
+    }
+
+    /// Takes note that the transport has taken `n` bytes of [`output`](Self::output).
+    pub fn sent(&mut self, n: usize) {
+        self.wire.outgoing().sent(n);
+    }
+
+    /// Gives back buffers that hold nothing, and shrinks those that hold little: for a connection
+    /// that now waits.
+    pub fn park(&mut self) {
+        self.wire.incoming().park();
+    }
+
+    /// Whether the handshake is not done yet.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.stage, Stage::Handshaking(_))
+    }
+
+    /// Whether the peer has sent close_notify, and it has been read.
+    pub fn is_closed_by_peer(&self) -> bool {
+        matches!(self.input, Input::Closed)
+    }
+
+    /// Whether close_notify is queued or sent.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The error that ended this connection.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failed.as_ref()
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &'static dyn Backend {
+        self.backend
+    }
+
+    /// What the handshake agreed on; `None` while it is not done.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        match &self.stage {
+            Stage::Open(negotiated) => Some(negotiated),
+            Stage::Handshaking(_) => None,
+        }
+    }
+
+    /// The peer's certificates, leaf first; empty while the handshake is not done.
+    pub fn peer_certificates(&self) -> Vec<Certificate> {
+        if self.is_handshaking() { Vec::new() } else { self.session.peer_certificates() }
+    }
+
+    /// Fills `output` with keying material (RFC 5705; RFC 8446, section 7.5), the same on both ends.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` without the capability `Exporter`; `Config` while the handshake is not done.
+    pub fn export_keying_material(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.check_failed()?;
+        if self.is_handshaking() {
+            return Err(Error::new(ErrorKind::Config)
+                .with_detail("keying material exists once the handshake is done"));
+        }
+        self.session.export_keying_material(output, label, context)
+    }
+
+    /// Whether the peer cannot finish its handshake before it gets what is queued here. Otherwise
+    /// that is a TLS 1.3 server's session tickets, which may as well leave with its first data.
+    pub(crate) fn peer_waits_for_output(&self) -> bool {
+        let version = self.negotiated().and_then(|negotiated| negotiated.version);
+        self.side == Side::Client || version != Some(ProtocolVersion::Tls13)
+    }
+
+    /// Takes the input buffer out, for a system call during which the connection is not locked.
+    pub(crate) fn lend_incoming(&mut self) -> Incoming {
+        std::mem::take(self.wire.incoming())
+    }
+
+    /// Puts the input buffer back with `n` more bytes in it.
+    pub(crate) fn return_incoming(&mut self, incoming: Incoming, n: usize) {
+        *self.wire.incoming() = incoming;
+        self.received(n);
+    }
+
+    /// Takes the output out, for a system call during which the connection is not locked.
+    pub(crate) fn lend_outgoing(&mut self) -> Outgoing {
+        std::mem::take(self.wire.outgoing())
+    }
+
+    /// Puts back what was not sent, in front of what has been queued meanwhile.
+    pub(crate) fn return_outgoing(&mut self, mut unsent: Outgoing) {
+        if unsent.is_empty() {
+            return;
+        }
+        let newer = std::mem::take(self.wire.outgoing());
+        unsent.push(newer.bytes());
+        *self.wire.outgoing() = unsent;
+    }
+
+    /// Drops the output: the transport takes nothing any more.
+    pub(crate) fn drop_output(&mut self) {
+        self.wire.outgoing().clear();
+    }
+
+    /// The input that no session has taken.
+    pub(crate) fn unread_input(&self) -> &[u8] {
+        self.wire.input()
+    }
+
+    fn check_failed(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// The session needs input: is there hope for any?
+    fn wait_for_input(&mut self, phase: Phase) -> Result<Progress<()>, Error> {
+        let cause = match &self.input {
+            Input::Open => return Ok(Progress::NeedsInput),
+            Input::Closed => return Ok(Progress::Ready(())),
+            Input::Ended(cause) => *cause,
+        };
+        // A record cut in the middle is never a proper end.
+        let between_records = self.wire.input().is_empty();
+        if phase == Phase::Read && between_records && self.truncation == Truncation::Tolerated {
+            return Ok(Progress::Ready(()));
+        }
+        let error = Error::new(ErrorKind::Truncated(phase));
+        Err(self.fail(match cause {
+            Some(kind) => error.with_source(io::Error::from(kind)),
+            None => error,
+        }))
+    }
+
+    fn finish_handshake(&mut self) -> Result<Progress<()>, Error> {
+        let mut negotiated = self.session.negotiated();
+        if let Stage::Handshaking(handshaking) = &self.stage {
+            handshaking.complete(&mut negotiated);
+            let resumed = negotiated.resumed == Some(true);
+            if let Err(error) = handshaking.check_leaf(&self.session.peer_certificates(), resumed) {
+                return Err(self.fail(error));
+            }
+        }
+        #[cfg(feature = "tracing")]
+        tracing::debug!(
+            backend = self.backend.name(),
+            version = ?negotiated.version,
+            cipher_suite = ?negotiated.cipher_suite,
+            resumed = ?negotiated.resumed,
+            "handshake done"
+        );
+        self.stage = Stage::Open(Box::new(negotiated));
+        // What came right behind the handshake may be inside the session already.
+        self.more = true;
+        Ok(Progress::Ready(()))
+    }
+
+    /// Remembers the error, which every later call returns, as the facade knows it better.
+    fn fail(&mut self, error: Error) -> Error {
+        let error = match &self.stage {
+            Stage::Handshaking(handshaking) => handshaking.refine(error),
+            Stage::Open(_) => error,
+        };
+        let error = error.with_backend(self.backend.name());
+        #[cfg(feature = "tracing")]
+        tracing::debug!(backend = self.backend.name(), %error, "connection failed");
+        self.failed = Some(error.clone());
+        error
+    }
+}
+
+/// How many bytes of ClientHello are gathered before it is shown to the library; a larger one is for
+/// the library to judge.
+const LONGEST_CLIENT_HELLO: usize = 64 << 10;
+
+/// The most plaintext in one record (RFC 8446, section 5.1).
+const FULL_RECORD: usize = 1 << 14;
+
+enum Verdict {
+    /// Call the session.
+    Proceed,
+    /// Wait for more bytes first.
+    Wait,
+}
+
+impl Handshaking {
+    /// Looks at the input before the session does: is it TLS at all, and has a whole ClientHello
+    /// come, so that the policy can be applied to it?
+    fn judge_input(&mut self, wire: &mut Wire, ended: bool) -> Result<Verdict, Error> {
+        if !self.speaks_tls {
+            if let Some(first) = observe::not_tls(wire.input()) {
+                // A header's worth, unless there will be no more: one byte explains little.
+                if wire.input().len() < 5 && !ended {
+                    return Ok(Verdict::Wait);
+                }
+                return Err(Error::new(ErrorKind::PeerNotTls).with_first_bytes(first));
+            }
+            self.speaks_tls = wire.has_record();
+        }
+        let patience_left = wire.input().len() < LONGEST_CLIENT_HELLO;
+        if self.observer.awaits_client_hello() && patience_left && !ended {
+            return Ok(Verdict::Wait);
+        }
+        match (&self.role, self.observer.client_hello()) {
+            (Role::Server { alpn, .. }, Some(hello)) if no_overlap(alpn, &hello.alpn) => {
+                wire.outgoing().push(&observe::clear_alert(Alert::NO_APPLICATION_PROTOCOL));
+                Err(Error::new(ErrorKind::NoCommonAlpn))
+            }
+            _ => Ok(Verdict::Proceed),
+        }
+    }
+
+    /// Adds what was seen in clear to what the library tells.
+    fn complete(&self, negotiated: &mut Negotiated) {
+        if let Some(hello) = self.observer.server_hello() {
+            negotiated.version = negotiated.version.or(hello.version);
+            negotiated.cipher_suite = negotiated.cipher_suite.or(Some(hello.cipher_suite));
+            if negotiated.alpn.is_none() {
+                negotiated.alpn = hello.alpn.as_deref().map(Into::into);
+            }
+        }
+        if negotiated.server_name.is_none() {
+            negotiated.server_name = match &self.role {
+                Role::Client { name, .. } => name.dns_name().map(Into::into),
+                Role::Server { .. } => self
+                    .observer
+                    .client_hello()
+                    .and_then(|hello| hello.server_name.as_deref())
+                    .map(Into::into),
+            };
+        }
+    }
+
+    /// The one check of the peer's leaf that is the same for every backend.
+    fn check_leaf(&self, chain: &[Certificate], resumed: bool) -> Result<(), Error> {
+        let (name, verification) = match &self.role {
+            // A ready configuration of the library keeps its own rules.
+            Role::Client { verification: None, .. } => return Ok(()),
+            Role::Client { name, verification: Some(verification), .. } => (name, *verification),
+            Role::Server { checks_clients, .. } => {
+                return match chain.first() {
+                    Some(leaf) if *checks_clients => leaf::check_usage(leaf),
+                    _ => Ok(()),
+                };
+            }
+        };
+        match (verification, chain.first()) {
+            (Verification::Nothing, _) => Ok(()),
+            (Verification::SkipHostname, Some(leaf)) => leaf::check_usage(leaf),
+            (_, Some(leaf)) => leaf::check_usage(leaf).and_then(|()| leaf::check_name(leaf, name)),
+            // The certificate was checked when the session was made, for the same name.
+            (_, None) if resumed => Ok(()),
+            (_, None) => Err(Error::internal("the backend does not tell the peer's certificate")),
+        }
+    }
+
+    /// Makes an error more precise by what was seen in clear.
+    fn refine(&self, error: Error) -> Error {
+        let told = matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Internal)
+            .then(|| self.observer.alert())
+            .flatten();
+        let error = match told {
+            Some(alert) if alert != Alert::CLOSE_NOTIFY => {
+                Error::alert_received(alert).with_source(error)
+            }
+            _ => error,
+        };
+        let kind = match (error.kind(), &self.role) {
+            // Before a ServerHello, only the offer can be what the server does not like.
+            (ErrorKind::Alert(Alert::HANDSHAKE_FAILURE), _)
+                if self.observer.server_hello().is_none() =>
+            {
+                ErrorKind::NoCommonCipherSuite
+            }
+            // RFC 5246, section 7.4.6: TLS 1.2 has no alert of its own for a missing certificate.
+            (
+                ErrorKind::Alert(Alert::HANDSHAKE_FAILURE),
+                Role::Client { has_identity: false, .. },
+            ) if self.observer.certificate_requested() => ErrorKind::ClientCertificateRequired,
+            (kind, _) => kind,
+        };
+        let error = error.with_kind(kind);
+        match (kind, self.observer.peer_certificates()) {
+            (ErrorKind::Certificate(_), [leaf, rest @ ..]) => match leaf.details() {
+                Ok(details) => {
+                    let details = details.of_chain(1 + rest.len());
+                    error.with_certificate(match &self.role {
+                        Role::Client { name, .. } => details.expecting(name),
+                        Role::Server { .. } => details,
+                    })
+                }
+                Err(_) => error,
+            },
+            _ => error,
+        }
+    }
+}
+
+/// Whether both sides name application protocols, and none in common (RFC 7301, section 3.2).
+fn no_overlap(ours: &[Vec<u8>], theirs: &[Vec<u8>]) -> bool {
+    !ours.is_empty() && !theirs.is_empty() && !ours.iter().any(|name| theirs.contains(name))
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("backend", &self.backend.name())
+            .field("handshaking", &self.is_handshaking())
+            .field("closed", &self.closed)
+            .field("closed_by_peer", &self.is_closed_by_peer())
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Contexts: what is decided once and shared by many connections.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `client` | [`ClientContext`], its builder, and the three functions that make common ones |
+//! | `server` | [`ServerContext`], its builder, and the function that makes one of two files |
+
+mod client;
+mod server;
+
+use std::time::Duration;
+
+pub use client::{
+    ClientContext, ClientContextBuilder, default_client_ssl_context, insecure_client_ssl_context,
+    make_client_ssl_context,
+};
+pub use server::{ServerContext, ServerContextBuilder, make_server_ssl_context};
+
+/// How long a handshake may take unless a context or a call says otherwise.
+pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Whether a transport that ends without close_notify is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Truncation {
+    Refused,
+    Tolerated,
+}
+
+/// The policy of the facade, the same for both kinds of context.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    truncation: Truncation,
+    handshake_timeout: Option<Duration>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { truncation: Truncation::Refused, handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT) }
+    }
+}
+
+/// The setters that both builders have.
+macro_rules! shared_setters {
+    () => {
+        /// The backend; the default backend unless set.
+        pub fn backend(mut self, backend: &'static dyn polytls_core::Backend) -> Self {
+            self.backend = Some(backend);
+            self
+        }
+
+        /// The lowest protocol version to accept; TLS 1.2 unless set.
+        pub fn min_version(mut self, version: polytls_core::ProtocolVersion) -> Self {
+            self.config = self.config.with_min_version(version);
+            self
+        }
+
+        /// The highest protocol version to accept; TLS 1.3 unless set.
+        pub fn max_version(mut self, version: polytls_core::ProtocolVersion) -> Self {
+            self.config = self.config.with_max_version(version);
+            self
+        }
+
+        /// Application protocols (RFC 7301), most wanted first; none unless set.
+        pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+            self.config = self.config.with_alpn(protocols);
+            self
+        }
+
+        /// Whether sessions are resumed; enabled unless set.
+        pub fn resumption(mut self, resumption: polytls_core::Resumption) -> Self {
+            self.config = self.config.with_resumption(resumption);
+            self
+        }
+
+        /// How long a handshake may take, from connect or accept; 60 s unless set, `None` for ever.
+        pub fn handshake_timeout(
+            mut self,
+            timeout: impl Into<Option<std::time::Duration>>,
+        ) -> Self {
+            self.policy.handshake_timeout = timeout.into();
+            self
+        }
+
+        /// Takes a transport that ends without close_notify, between two records, for a proper end
+        /// instead of `Truncated`: for old peers whose protocol tells by itself where its data ends.
+        /// With any other, an attacker can cut the data short unnoticed.
+        pub fn tolerate_truncation(mut self) -> Self {
+            self.policy.truncation = $crate::context::Truncation::Tolerated;
+            self
+        }
+    };
+}
+use shared_setters;

@@ -1,0 +1,294 @@
+//! `ssl_listen`: accepting connections that are TLS.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use polytls_core::{Error, ErrorKind, Phase, ServerSocket, Socket};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+
+use crate::address::Address;
+use crate::connection::Connection;
+use crate::context::ServerContext;
+use crate::stream::TlsStream;
+
+/// How to listen.
+#[derive(Clone)]
+#[must_use = "options do nothing by themselves"]
+pub struct ListenOptions {
+    backlog: i32,
+    sockopts: Arc<SetOptions>,
+}
+
+type SetOptions = dyn Fn(&SockRef<'_>) -> io::Result<()> + Send + Sync;
+
+impl ListenOptions {
+    /// How many connections the kernel holds until they are accepted, unless set.
+    pub const DEFAULT_BACKLOG: u16 = 1024;
+
+    /// The defaults: a backlog of 1,024 and, on Unix, `SO_REUSEADDR`.
+    pub fn new() -> Self {
+        Self {
+            backlog: i32::from(Self::DEFAULT_BACKLOG),
+            // Elsewhere the option lets another program take over a port that is in use.
+            sockopts: Arc::new(
+                |socket| {
+                    if cfg!(unix) { socket.set_reuse_address(true) } else { Ok(()) }
+                },
+            ),
+        }
+    }
+
+    /// How many connections the kernel holds until they are accepted; it may have a lower bound.
+    pub fn backlog(mut self, connections: u16) -> Self {
+        self.backlog = i32::from(connections);
+        self
+    }
+
+    /// Sets the socket's options before it is bound, in place of the default ones.
+    pub fn sockopts(
+        mut self,
+        set: impl Fn(&SockRef<'_>) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.sockopts = Arc::new(set);
+        self
+    }
+
+    /// A bound and listening socket.
+    pub(crate) fn bind(&self, address: &Address) -> Result<TcpListener, Error> {
+        let addresses: Vec<SocketAddr> = match address.socket_addr() {
+            Some(address) => vec![address],
+            None => (address.host().as_str(), address.port())
+                .to_socket_addrs()
+                .map_err(|error| Error::io(ErrorKind::Resolve, error))?
+                .collect(),
+        };
+        let mut last = None;
+        for address in addresses {
+            match self.bind_one(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => {
+                    let detail = format!("cannot listen on {address}");
+                    last = Some(Error::io(ErrorKind::Io, error).with_detail(detail));
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::io(ErrorKind::Resolve, io::ErrorKind::NotFound.into())))
+    }
+
+    fn bind_one(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let domain = Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        (self.sockopts)(&SockRef::from(&socket))?;
+        socket.bind(&address.into())?;
+        socket.listen(self.backlog)?;
+        Ok(socket.into())
+    }
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ListenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenOptions").field("backlog", &self.backlog).finish_non_exhaustive()
+    }
+}
+
+/// Listens for TLS connections by TCP.
+///
+/// # Errors
+///
+/// `ServerName` for an address that cannot be used; `Resolve`; `Io`, with the system's own kind, when
+/// the address is in use or may not be bound.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::Write;
+///
+/// use polytls::{ListenOptions, ProtocolVersion, make_server_ssl_context, ssl_listen};
+///
+/// let context = make_server_ssl_context("chain.pem", "key.pem", ProtocolVersion::default())?;
+/// let listener = ssl_listen("127.0.0.1:8443", context, ListenOptions::new())?;
+/// for stream in listener.incoming() {
+///     let mut stream = stream?;
+///     // The handshake happens here, so a silent client holds up its own thread only.
+///     std::thread::spawn(move || stream.write_all(b"hello\n").and_then(|()| Ok(stream.close()?)));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn ssl_listen<A>(
+    address: A,
+    context: ServerContext,
+    options: ListenOptions,
+) -> Result<TlsListener, Error>
+where
+    A: TryInto<Address>,
+    A::Error: Into<Error>,
+{
+    let listener = options.bind(&address.try_into().map_err(Into::into)?)?;
+    Ok(TlsListener::new(listener, context))
+}
+
+/// A listening socket whose accepted connections are TLS.
+///
+/// [`accept`](Self::accept) hands a connection out as soon as the transport has it. The handshake
+/// happens with its first read or write, or by [`TlsStream::handshake`], within the context's
+/// deadline, which counts from accept. So a silent or broken client is one bad connection: it never
+/// holds up or ends the accept loop.
+pub struct TlsListener<L: ServerSocket = TcpListener> {
+    listener: L,
+    context: RwLock<ServerContext>,
+}
+
+impl<L: ServerSocket> TlsListener<L> {
+    /// Makes a TLS listener of one that is bound already: TCP or Unix, or one's own.
+    pub fn new(listener: L, context: ServerContext) -> Self {
+        Self { listener, context: RwLock::new(context) }
+    }
+
+    /// Waits for the next connection. Its handshake has not begun.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` by the listener's read timeout; `Io`, when the process has no file descriptors left
+    /// for example. The listener goes on after any error.
+    pub fn accept(&self) -> Result<(TlsStream<L::Stream>, SockAddr), Error> {
+        let (socket, address) = self.accept_transport()?;
+        let context = self.context();
+        let deadline =
+            context.handshake_timeout().and_then(|timeout| Instant::now().checked_add(timeout));
+        let connection = Connection::server(&context)?;
+        Ok((TlsStream::new(connection, socket, deadline), address))
+    }
+
+    /// An endless iterator over accepted connections.
+    pub fn incoming(&self) -> Incoming<'_, L> {
+        Incoming { listener: self }
+    }
+
+    /// The context that the next connection is accepted with.
+    pub fn context(&self) -> ServerContext {
+        self.context.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Accepts the next connections with another context: a renewed certificate, say. Connections
+    /// that were accepted before keep theirs.
+    pub fn set_context(&self, context: ServerContext) {
+        *self.context.write().unwrap_or_else(PoisonError::into_inner) = context;
+    }
+
+    /// The listener beneath.
+    pub fn get_ref(&self) -> &L {
+        &self.listener
+    }
+
+    /// Gives the listener back.
+    pub fn into_inner(self) -> L {
+        self.listener
+    }
+
+    fn accept_transport(&self) -> Result<(L::Stream, SockAddr), Error> {
+        loop {
+            match self.listener.accept() {
+                Ok((socket, address)) => {
+                    // No TCP on a Unix socket; then there is nothing to set.
+                    let _ = Socket::options(&socket).map(|options| options.set_tcp_nodelay(true));
+                    return Ok((socket, address));
+                }
+                // That client is gone again; the next one is not.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted
+                            | io::ErrorKind::ConnectionReset
+                            | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    return Err(Error::new(ErrorKind::Timeout(Phase::Connect)).with_source(error));
+                }
+                Err(error) => return Err(Error::io(ErrorKind::Io, error)),
+            }
+        }
+    }
+}
+
+impl TlsListener<TcpListener> {
+    /// The address that the listener is bound to: with port 0 asked for, the one it got.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl<L: ServerSocket> fmt::Debug for TlsListener<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsListener").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl<L: ServerSocket> Socket for TlsListener<L> {
+    fn local_addr(&self) -> io::Result<SockAddr> {
+        Socket::local_addr(&self.listener)
+    }
+
+    fn options(&self) -> Option<SockRef<'_>> {
+        self.listener.options()
+    }
+
+    fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.listener.read_timeout()
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.listener.set_read_timeout(timeout)
+    }
+
+    fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.listener.write_timeout()
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.listener.set_write_timeout(timeout)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.listener.close()
+    }
+}
+
+impl<L: ServerSocket> ServerSocket for TlsListener<L> {
+    type Stream = TlsStream<L::Stream>;
+
+    fn accept(&self) -> io::Result<(Self::Stream, SockAddr)> {
+        Ok(TlsListener::accept(self)?)
+    }
+}
+
+/// An endless iterator over the connections of a [`TlsListener`].
+#[derive(Debug)]
+pub struct Incoming<'a, L: ServerSocket = TcpListener> {
+    listener: &'a TlsListener<L>,
+}
+
+impl<L: ServerSocket> Iterator for Incoming<'_, L> {
+    type Item = Result<TlsStream<L::Stream>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.listener.accept().map(|(stream, _address)| stream))
+    }
+}

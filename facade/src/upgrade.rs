@@ -1,0 +1,196 @@
+//! TLS over a stream that is already open: STARTTLS, proxies, Unix sockets.
+
+use std::io::BufReader;
+use std::time::{Duration, Instant};
+
+use polytls_core::{Error, ErrorKind, ServerName, StreamSocket};
+
+use crate::connection::Connection;
+use crate::context::{ClientContext, ServerContext, default_client_ssl_context};
+use crate::stream::TlsStream;
+
+/// How to upgrade a stream.
+#[derive(Clone, Debug, Default)]
+#[must_use = "options do nothing by themselves"]
+pub struct UpgradeOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) context: Option<ClientContext>,
+    pub(crate) leftover: Vec<u8>,
+}
+
+impl UpgradeOptions {
+    /// The defaults: the handshake's own deadline, the default client context, nothing left over.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A deadline for the handshake; the context's unless set.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// The client's context; [`default_client_ssl_context`] unless set. A server upgrades by its own.
+    pub fn context(mut self, context: ClientContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Bytes that were read from the stream already and are the beginning of the peer's TLS.
+    ///
+    /// Only say so when the protocol does. What a buffered reader has read *before* the peer could
+    /// know of the upgrade is plaintext that anyone on the path may have injected; see [`unbuffer`].
+    pub fn leftover_is_tls(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.leftover = bytes.into();
+        self
+    }
+}
+
+/// Makes TLS of a client's open stream: STARTTLS, a tunnel through a proxy, a Unix socket.
+///
+/// The stream is closed if the handshake fails.
+///
+/// # Errors
+///
+/// `ServerName` for a host that cannot be verified; whatever a handshake can fail with (see
+/// [`TlsStream::handshake`]); whatever [`default_client_ssl_context`] fails with.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::net::TcpStream;
+///
+/// use polytls::{UpgradeOptions, ssl_client_upgrade, unbuffer};
+///
+/// let mut stream = BufReader::new(TcpStream::connect("mail.example.com:143")?);
+/// let mut line = String::new();
+/// stream.read_line(&mut line)?; // the greeting
+/// stream.get_mut().write_all(b"a STARTTLS\r\n")?;
+/// stream.read_line(&mut line)?; // the consent
+/// let stream = unbuffer(stream)?; // refuses what an attacker may have sent behind it
+/// let stream = ssl_client_upgrade(stream, "mail.example.com", UpgradeOptions::new())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn ssl_client_upgrade<S: StreamSocket>(
+    socket: S,
+    host: &str,
+    options: UpgradeOptions,
+) -> Result<TlsStream<S>, Error> {
+    let name = ServerName::parse(host)?;
+    let context = match options.context {
+        Some(context) => context,
+        None => default_client_ssl_context()?,
+    };
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    client_stream(socket, &context, &name, deadline, &options.leftover)
+}
+
+/// Makes TLS of a server's open stream: the server's side of STARTTLS.
+///
+/// The stream is closed if the handshake fails.
+///
+/// # Errors
+///
+/// Whatever a handshake can fail with (see [`TlsStream::handshake`]).
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::net::TcpListener;
+///
+/// use polytls::{ProtocolVersion, make_server_ssl_context, ssl_server_upgrade};
+///
+/// let context = make_server_ssl_context("chain.pem", "key.pem", ProtocolVersion::default())?;
+/// let (stream, _) = TcpListener::bind("127.0.0.1:0")?.accept()?;
+/// // The client says STARTTLS, and the server agrees; then:
+/// let stream = ssl_server_upgrade(stream, &context)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn ssl_server_upgrade<S: StreamSocket>(
+    socket: S,
+    context: &ServerContext,
+) -> Result<TlsStream<S>, Error> {
+    context.upgrade(socket, UpgradeOptions::new())
+}
+
+impl ServerContext {
+    /// [`ssl_server_upgrade`], with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`ssl_server_upgrade`]; `Config` for options that are a client's.
+    pub fn upgrade<S: StreamSocket>(
+        &self,
+        socket: S,
+        options: UpgradeOptions,
+    ) -> Result<TlsStream<S>, Error> {
+        refuse_client_context(&options)?;
+        let deadline = earlier(None, options.timeout.or(self.handshake_timeout()));
+        let mut connection = Connection::server(self)?;
+        connection.received_before(&options.leftover);
+        shake_hands(TlsStream::new(connection, socket, deadline))
+    }
+}
+
+/// Takes the buffer off a stream before it is upgraded.
+///
+/// # Errors
+///
+/// `PlaintextBeforeTls`, with the first bytes, when the buffer is not empty: they came before TLS
+/// and must not be read as if they came from inside (a known attack on STARTTLS). If the protocol
+/// says that they are TLS, take [`BufReader::buffer`] and [`BufReader::into_inner`] and hand them
+/// over by [`UpgradeOptions::leftover_is_tls`].
+pub fn unbuffer<S>(reader: BufReader<S>) -> Result<S, Error>
+where
+    S: std::io::Read,
+{
+    match reader.buffer() {
+        [] => Ok(reader.into_inner()),
+        left => {
+            let first = &left[..left.len().min(16)];
+            Err(Error::new(ErrorKind::PlaintextBeforeTls).with_first_bytes(first))
+        }
+    }
+}
+
+/// A client's stream whose handshake is done.
+pub(crate) fn client_stream<S: StreamSocket>(
+    socket: S,
+    context: &ClientContext,
+    name: &ServerName,
+    deadline: Option<Instant>,
+    leftover: &[u8],
+) -> Result<TlsStream<S>, Error> {
+    let mut connection = Connection::client(context, name)?;
+    connection.received_before(leftover);
+    shake_hands(TlsStream::new(connection, socket, deadline))
+}
+
+fn shake_hands<S: StreamSocket>(mut stream: TlsStream<S>) -> Result<TlsStream<S>, Error> {
+    match stream.handshake() {
+        Ok(()) => Ok(stream),
+        Err(error) => {
+            // Whoever else holds the socket must not go on in plaintext.
+            let _ = stream.get_ref().close();
+            Err(error)
+        }
+    }
+}
+
+pub(crate) fn refuse_client_context(options: &UpgradeOptions) -> Result<(), Error> {
+    match options.context {
+        None => Ok(()),
+        Some(_) => Err(Error::new(ErrorKind::Config)
+            .with_detail("a client's context was given for a server's upgrade")),
+    }
+}
+
+/// The earlier of a deadline and a time from now.
+pub(crate) fn earlier(deadline: Option<Instant>, timeout: Option<Duration>) -> Option<Instant> {
+    let from_now = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    match (deadline, from_now) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
