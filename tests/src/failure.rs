@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use polytls_core::{Error, ErrorKind};
+use polytls::{Error, ErrorKind};
 
 /// Why a case failed, in words for whoever has to find the reason.
 pub struct Failure(String);
@@ -132,6 +132,6 @@ where
 
 /// Kinds about a file keep the system's [`io::ErrorKind`].
 fn is_file(kind: ErrorKind) -> bool {
-    use polytls_core::{IdentityReason, TrustReason};
+    use polytls::{IdentityReason, TrustReason};
     matches!(kind, ErrorKind::Identity(IdentityReason::File) | ErrorKind::Trust(TrustReason::File))
 }

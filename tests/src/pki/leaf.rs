@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use polytls_core::{Certificate, Identity};
+use polytls::{Certificate, Identity};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
     SanType, SubjectPublicKeyInfo,

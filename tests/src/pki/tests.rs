@@ -1,18 +1,19 @@
 //! The certificates are what they are said to be, in the eyes of a parser and verifier that the
 //! backends do not share.
 
-use polytls_core::{Anchor, AnchorKind, Certificate, Identity, KeyFormat, TrustReason};
+use polytls::contract::{Anchor, AnchorKind};
+use polytls::{Certificate, Identity, KeyFormat, TrustReason};
 
 use super::*;
 
-fn judge(authority: &Authority) -> Result<AnchorKind, polytls_core::ErrorKind> {
+fn judge(authority: &Authority) -> Result<AnchorKind, polytls::ErrorKind> {
     let der = Certificate::from_peer(authority.der()).der().to_vec();
     Anchor::judge(der.into()).map(|anchor| anchor.kind()).map_err(|error| error.kind())
 }
 
 #[test]
 fn authorities_are_as_told() {
-    let bad = polytls_core::ErrorKind::Trust(TrustReason::BadAnchor);
+    let bad = polytls::ErrorKind::Trust(TrustReason::BadAnchor);
     let root = Authority::named("r").root();
     assert_eq!(judge(&root), Ok(AnchorKind::Root));
     assert_eq!(judge(&Authority::named("i").issued_by(&root)), Ok(AnchorKind::Intermediate));

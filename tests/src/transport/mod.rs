@@ -11,7 +11,7 @@ mod pipe;
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use polytls_core::StreamSocket;
+use polytls::StreamSocket;
 
 pub use pipe::{Delivery, Pipe, PipeOptions, Tap, pipe, pipe_with};
 

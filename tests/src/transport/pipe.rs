@@ -4,7 +4,7 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use polytls_core::{Socket, StreamSocket};
+use polytls::{Socket, StreamSocket};
 use socket2::{SockAddr, SockRef};
 
 /// How the bytes that were sent arrive.

@@ -1,0 +1,193 @@
+//! From cases to tests: one of its own name for each combination.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libtest_mimic::Trial;
+use polytls::{
+    Backend, Capabilities, Capability, ClientAuth, ClientContext, ErrorKind, ProtocolVersion,
+    ServerContext, Verification,
+};
+
+use crate::bench::trust_only;
+use crate::failure::expect_kind;
+use crate::pki;
+use crate::transport::Transport;
+use crate::{Bench, Case, Failure, Row, cases, ensure, watchdog};
+
+/// Every case of the suite, for these backends, as tests for `libtest_mimic::run`.
+///
+/// A test passes when the case does; or when a capability is absent that it needs, and that absence
+/// is *observed* as the contract says: a typed `Unsupported`, or a fact that is not told.
+pub fn suite(backends: &'static [&'static dyn Backend]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for case in cases::all() {
+        for row in case.rows(backends) {
+            trials.push(trial(case, row, backends));
+        }
+    }
+    trials
+}
+
+fn trial(case: Case, row: Row, backends: &'static [&'static dyn Backend]) -> Trial {
+    let name = row.name.clone();
+    Trial::test(row.name.clone(), move || {
+        watchdog::run(&name, watchdog::LIMIT, move || run(&case, row, backends))
+            .map_err(|failure| failure.to_string().into())
+    })
+}
+
+static PASSED: AtomicUsize = AtomicUsize::new(0);
+static OBSERVED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many tests passed so far, and of how many the absence of a capability was observed instead.
+pub fn counts() -> (usize, usize) {
+    (PASSED.load(Ordering::Relaxed), OBSERVED.load(Ordering::Relaxed))
+}
+
+/// Runs one row of a case, or observes what is absent.
+///
+/// # Errors
+///
+/// Why it failed.
+pub fn run(
+    case: &Case,
+    row: Row,
+    backends: &'static [&'static dyn Backend],
+) -> Result<(), Failure> {
+    let (client_needs, server_needs) = case.needs(row.version);
+    let missing = |backend: &dyn Backend, needs| backend.capabilities().first_missing(needs);
+    match (missing(row.client, client_needs), missing(row.server, server_needs)) {
+        (None, None) => {
+            case.run(&Bench::new(row, backends))?;
+            PASSED.fetch_add(1, Ordering::Relaxed);
+        }
+        (Some(capability), _) => {
+            observe_absence(row.client, capability, backends)?;
+            OBSERVED.fetch_add(1, Ordering::Relaxed);
+        }
+        (None, Some(capability)) => {
+            observe_absence(row.server, capability, backends)?;
+            OBSERVED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}
+
+/// Observes that a backend says what it cannot do: building a context that asks for it fails with
+/// `Unsupported`, or, for what no configuration asks for, the fact is absent from a connection.
+///
+/// # Errors
+///
+/// That the backend did it all the same, or failed in another way.
+pub fn observe_absence(
+    backend: &'static dyn Backend,
+    capability: Capability,
+    backends: &'static [&'static dyn Backend],
+) -> Result<(), Failure> {
+    use Capability as C;
+    use ProtocolVersion::{Tls12, Tls13};
+    let kind = ErrorKind::Unsupported(capability);
+    let standard = pki::standard();
+    let client =
+        || ClientContext::builder().backend(backend).trust(trust_only(standard.root.der()));
+    let server = || ServerContext::builder(standard.server.identity()).backend(backend);
+    match capability {
+        C::ClientTls12 => expect_kind(client().max_version(Tls12).build(), kind)?,
+        C::ClientTls13 => expect_kind(client().min_version(Tls13).build(), kind)?,
+        C::ServerTls12 => expect_kind(server().max_version(Tls12).build(), kind)?,
+        C::ServerTls13 => expect_kind(server().min_version(Tls13).build(), kind)?,
+        C::ClientAlpn => expect_kind(client().alpn(["h2"]).build(), kind)?,
+        C::ServerAlpn => expect_kind(server().alpn(["h2"]).build(), kind)?,
+        C::ClientIdentity => {
+            expect_kind(client().identity(standard.client.identity()).build(), kind)?
+        }
+        C::ClientAuth => {
+            let ask = ClientAuth::Required(trust_only(standard.root.der()));
+            expect_kind(server().client_auth(ask).build(), kind)?
+        }
+        C::SkipHostname => {
+            let skip = client().danger_verification(Verification::SkipHostname);
+            expect_kind(skip.build(), kind)?
+        }
+        C::PartialChain => {
+            expect_kind(client().trust(trust_only(standard.intermediate.der())).build(), kind)?
+        }
+        _ => return observe_absent_fact(backend, capability, backends),
+    };
+    Ok(())
+}
+
+/// For what no configuration asks for: connects twice and looks.
+fn observe_absent_fact(
+    backend: &'static dyn Backend,
+    capability: Capability,
+    backends: &'static [&'static dyn Backend],
+) -> Result<(), Failure> {
+    let row = Row {
+        name: format!("absence of {capability}"),
+        client: backend,
+        server: backend,
+        version: None,
+        transport: Some(Transport::Whole),
+    };
+    let bench = Bench::new(row, backends);
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    let mut facts = Vec::new();
+    for _ in 0..2 {
+        let (near, far) = bench.run(
+            &client,
+            &server,
+            |client| {
+                client.say(b"ping")?;
+                client.hear(4)?;
+                let told = (client.facts(), client.export(b"EXPORTER-suite", None));
+                client.close()?;
+                Ok(told)
+            },
+            |server| {
+                server.hear(4)?;
+                server.say(b"pong")?;
+                let told = (server.facts(), server.export(b"EXPORTER-suite", None));
+                server.read_all()?;
+                Ok(told)
+            },
+        )?;
+        facts.extend([near, far]);
+    }
+    for (facts, exported) in facts {
+        match capability {
+            Capability::Exporter => {
+                expect_kind(exported, ErrorKind::Unsupported(capability))?;
+            }
+            Capability::ClientResumption | Capability::ServerResumption => {
+                ensure!(facts.resumed != Some(true), "resumed, which {capability} denies");
+            }
+            Capability::PeerChain => {
+                ensure!(facts.peer_certificates.len() <= 1, "told more than the leaf");
+            }
+            // Seen only in an error; `capability::table_is_true` looks there.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The capability table of these backends, as JSON: one object per capability, in their order.
+pub fn capability_table(backends: &[&dyn Backend]) -> String {
+    let mut json = String::from("{\n");
+    let row = |capability: Capability| {
+        let cells: Vec<_> = backends
+            .iter()
+            .map(|backend| {
+                let can = Capabilities::has(backend.capabilities(), capability);
+                format!("\"{}\": {can}", backend.name())
+            })
+            .collect();
+        format!("  \"{}\": {{ {} }}", capability.name(), cells.join(", "))
+    };
+    let rows: Vec<_> = Capability::ALL.iter().copied().map(row).collect();
+    // Writing to a String cannot fail.
+    let _ = writeln!(json, "{}\n}}", rows.join(",\n"));
+    json
+}
