@@ -1,0 +1,278 @@
+//! One connection over the lent wire.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::sync::OnceLock;
+
+use openssl::error::ErrorStack;
+use openssl::ex_data::Index;
+use openssl::ssl::{ErrorCode, NameType, ShutdownState, Ssl, SslRef, SslStream, SslVersion};
+use polytls_core::{
+    Certificate, CipherSuite, Error, ErrorKind, Handshake, Negotiated, ProtocolVersion, Read,
+    ServerName, Session, Wire,
+};
+
+use crate::error;
+
+/// Either side of one connection.
+pub(crate) struct TlsSession {
+    stream: SslStream<Port>,
+    /// The peer's close_notify has been read.
+    closed: bool,
+    /// What a call saw after it had moved plaintext, for the next one to tell. The library must
+    /// not be called again.
+    failed: Option<Error>,
+}
+
+impl TlsSession {
+    pub(crate) fn client(mut ssl: Ssl, peer: Peer) -> Result<Self, Error> {
+        ssl.set_connect_state();
+        Self::new(ssl, peer)
+    }
+
+    pub(crate) fn server(mut ssl: Ssl, peer: Peer) -> Result<Self, Error> {
+        ssl.set_accept_state();
+        Self::new(ssl, peer)
+    }
+
+    fn new(mut ssl: Ssl, peer: Peer) -> Result<Self, Error> {
+        ssl.set_ex_data(Peer::index().map_err(error::internal)?, peer);
+        let stream = SslStream::new(ssl, Port::default()).map_err(error::internal)?;
+        Ok(Self { stream, closed: false, failed: None })
+    }
+
+    /// Calls the library with the wire where its stream object finds it, and takes the wire out
+    /// again whatever came of the call.
+    fn call<T>(
+        &mut self,
+        wire: &mut Wire,
+        call: impl FnOnce(&mut SslStream<Port>) -> Result<T, openssl::ssl::Error>,
+    ) -> Step<T> {
+        // SSL_get_error(3) reads the thread's error queue, where earlier calls, ours or not, may
+        // have left something.
+        drop(ErrorStack::get());
+        mem::swap(wire, &mut self.stream.get_mut().0);
+        let result = call(&mut self.stream);
+        mem::swap(wire, &mut self.stream.get_mut().0);
+        match result {
+            Ok(value) => Step::Done(value),
+            Err(error) if error.code() == ErrorCode::WANT_READ => Step::NeedsInput,
+            Err(error) if error.code() == ErrorCode::ZERO_RETURN => Step::Closed,
+            Err(error) => Step::Failed(error::failed(self.stream.ssl(), error)),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Remembers an error, and returns it unless `moved` bytes must be told of first.
+    fn fail(&mut self, error: Error, moved: usize) -> Result<usize, Error> {
+        self.failed = Some(error.clone());
+        if moved > 0 { Ok(moved) } else { Err(error) }
+    }
+}
+
+/// What became of one call of the library.
+enum Step<T> {
+    Done(T),
+    NeedsInput,
+    Closed,
+    Failed(Error),
+}
+
+impl Session for TlsSession {
+    fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
+        self.check()?;
+        match self.call(wire, SslStream::do_handshake) {
+            Step::Done(()) => Ok(Handshake::Done),
+            Step::NeedsInput => Ok(Handshake::NeedsInput),
+            // RFC 8446, section 6.1: it says that the sender sends no more, so nothing is agreed.
+            Step::Closed => self.fail(Error::new(ErrorKind::Protocol), 0).map(|_| Handshake::Done),
+            Step::Failed(error) => self.fail(error, 0).map(|_| Handshake::Done),
+        }
+    }
+
+    fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
+        if self.closed {
+            return Ok(Read::Closed);
+        }
+        self.check()?;
+        let mut n = 0;
+        while n < buf.len() {
+            match self.call(wire, |stream| stream.ssl_read(&mut buf[n..])) {
+                Step::Done(read) => n += read,
+                Step::NeedsInput if n == 0 => return Ok(Read::NeedsInput),
+                Step::NeedsInput => return Ok(Read::Data { n, more: false }),
+                Step::Closed => {
+                    self.closed = true;
+                    return Ok(if n == 0 { Read::Closed } else { Read::Data { n, more: true } });
+                }
+                Step::Failed(error) => {
+                    return self.fail(error, n).map(|n| Read::Data { n, more: true });
+                }
+            }
+        }
+        let more = self.stream.ssl().pending() > 0 || wire.has_record();
+        Ok(Read::Data { n, more })
+    }
+
+    fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<usize, Error> {
+        self.check()?;
+        let data = &data[..data.len().min(wire.room())];
+        let mut n = 0;
+        while n < data.len() {
+            match self.call(wire, |stream| stream.ssl_write(&data[n..])) {
+                Step::Done(written) => n += written,
+                // In the middle of a message after the handshake, and nothing was kept.
+                Step::NeedsInput | Step::Closed => break,
+                Step::Failed(error) => return self.fail(error, n),
+            }
+        }
+        Ok(n)
+    }
+
+    fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
+        self.check()?;
+        let sent = self.stream.get_shutdown().contains(ShutdownState::SENT);
+        // In the handshake the library refuses, and there is nothing to end yet.
+        if sent || !self.stream.ssl().is_init_finished() {
+            return Ok(());
+        }
+        match self.call(wire, SslStream::shutdown) {
+            Step::Failed(error) => self.fail(error, 0).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn negotiated(&self) -> Negotiated {
+        let ssl = self.stream.ssl();
+        let mut negotiated = Negotiated::default();
+        negotiated.version = ssl.version2().and_then(|version| match version {
+            SslVersion::TLS1_2 => Some(ProtocolVersion::Tls12),
+            SslVersion::TLS1_3 => Some(ProtocolVersion::Tls13),
+            _ => None,
+        });
+        negotiated.cipher_suite = ssl
+            .current_cipher()
+            .map(|cipher| CipherSuite::new(u16::from_be_bytes(cipher.protocol_id())));
+        negotiated.alpn = ssl.selected_alpn_protocol().map(Into::into);
+        negotiated.server_name = ssl
+            .servername(NameType::HOST_NAME)
+            .map(|name| name.to_ascii_lowercase().into_boxed_str());
+        negotiated.resumed = Some(ssl.session_reused());
+        negotiated
+    }
+
+    fn peer_certificates(&self) -> Vec<Certificate> {
+        let ssl = self.stream.ssl();
+        // The chain of a client stands without its leaf (SSL_get_peer_cert_chain(3)).
+        let leaf = if ssl.is_server() { ssl.peer_certificate() } else { None };
+        let chain = ssl.peer_cert_chain().into_iter().flatten();
+        let certificates = leaf.as_deref().into_iter().chain(chain);
+        certificates.filter_map(|it| it.to_der().ok()).map(Certificate::from_peer).collect()
+    }
+
+    fn export_keying_material(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let label = std::str::from_utf8(label).map_err(|error| {
+            Error::new(ErrorKind::Config)
+                .with_detail("a label for keying material is ASCII text")
+                .with_source(error)
+        })?;
+        let ssl = self.stream.ssl();
+        ssl.export_keying_material(output, label, context).map_err(error::internal)
+    }
+}
+
+impl Drop for TlsSession {
+    fn drop(&mut self) {
+        // Or the library would forbid that the session is resumed (SSL_set_shutdown(3)). A cut
+        // connection is no reason to (RFC 5246, section 7.2.1).
+        if self.failed.is_none() {
+            self.stream.set_shutdown(ShutdownState::SENT | ShutdownState::RECEIVED);
+        }
+    }
+}
+
+impl fmt::Debug for TlsSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsSession")
+            .field("state", &self.stream.ssl().state_string_long())
+            .field("closed", &self.closed)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the library's stream object finds the wire during a call; empty between calls.
+#[derive(Debug, Default)]
+struct Port(Wire);
+
+impl io::Read for Port {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl io::Write for Port {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is known of the peer, kept with the library's object, where callbacks find it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    name: Option<ServerName>,
+    /// Why its certificate was refused.
+    refused: OnceLock<Error>,
+}
+
+impl Peer {
+    pub(crate) fn server(name: ServerName) -> Self {
+        Self { name: Some(name), refused: OnceLock::new() }
+    }
+
+    pub(crate) fn client() -> Self {
+        Self { name: None, refused: OnceLock::new() }
+    }
+
+    pub(crate) fn of(ssl: &SslRef) -> Option<&Self> {
+        ssl.ex_data(Self::index().ok()?)
+    }
+
+    /// The server's name; a client has none.
+    pub(crate) fn name(&self) -> Option<&ServerName> {
+        self.name.as_ref()
+    }
+
+    /// Keeps the first reason to refuse the peer's certificate.
+    pub(crate) fn refuse(&self, error: Error) {
+        // A later reason follows from the first.
+        let _ = self.refused.set(error);
+    }
+
+    /// Why the peer's certificate was refused.
+    pub(crate) fn refused(&self) -> Option<&Error> {
+        self.refused.get()
+    }
+
+    fn index() -> Result<Index<Ssl, Self>, ErrorStack> {
+        static INDEX: OnceLock<Index<Ssl, Peer>> = OnceLock::new();
+        match INDEX.get() {
+            Some(index) => Ok(*index),
+            // Two threads may both come here: the index of one of them stays unused.
+            None => Ssl::new_ex_index().map(|index| *INDEX.get_or_init(|| index)),
+        }
+    }
+}
