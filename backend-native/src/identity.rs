@@ -1,11 +1,7 @@
 //! One's own certificate chain and key, as the library wants them.
 
 use native_tls::Identity as NativeIdentity;
-use pkcs8::der::{Decode as _, Encode as _, asn1::AnyRef, asn1::OctetStringRef};
-use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef};
-use polytls_core::pki_types::PrivateKeyDer;
 use polytls_core::{Certificate, Error, Identity, IdentityReason};
-use sec1::EcPrivateKey;
 
 /// The identity in native-tls' form.
 ///
@@ -17,12 +13,11 @@ pub(crate) fn convert(identity: &Identity) -> Result<NativeIdentity, Error> {
         // native-tls panics there.
         return Err(Error::identity(IdentityReason::Malformed, "this platform takes no key files"));
     }
-    let key = pkcs8(identity.private_key())
-        .map_err(|error| malformed("the private key cannot be parsed").with_source(error))?;
-    check_match(identity, &key)?;
+    let key = identity.pkcs8_key()?;
+    check_match(identity, key.secret_pkcs8_der())?;
     let chain = identity.chain().iter().map(|der| Certificate::from(der.clone()).pem());
     let chain = chain.collect::<String>();
-    NativeIdentity::from_pkcs8(chain.as_bytes(), key_pem(key).as_bytes())
+    NativeIdentity::from_pkcs8(chain.as_bytes(), key_pem(key.secret_pkcs8_der()).as_bytes())
         .map_err(|error| malformed("the library refuses it").with_source(error))
 }
 
@@ -30,35 +25,7 @@ fn malformed(detail: &str) -> Error {
     Error::identity(IdentityReason::Malformed, detail)
 }
 
-/// The key as PKCS#8, the one form that native-tls takes.
-fn pkcs8(key: &PrivateKeyDer<'_>) -> pkcs8::der::Result<Vec<u8>> {
-    // RFC 8017, appendix C.
-    const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-    // RFC 5480, section 2.1.1.
-    const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-    match key {
-        PrivateKeyDer::Pkcs1(key) => wrap(RSA, AnyRef::NULL, key.secret_pkcs1_der()),
-        PrivateKeyDer::Sec1(key) => {
-            let key = key.secret_sec1_der();
-            let curve = EcPrivateKey::from_der(key)?.parameters.and_then(|p| p.named_curve());
-            let curve = curve.ok_or(pkcs8::der::ErrorKind::Failed)?;
-            wrap(EC, AnyRef::from(&curve), key)
-        }
-        other => Ok(other.secret_der().to_vec()),
-    }
-}
-
-/// RFC 5958, section 2.
-fn wrap(
-    algorithm: ObjectIdentifier,
-    parameters: AnyRef<'_>,
-    key: &[u8],
-) -> pkcs8::der::Result<Vec<u8>> {
-    let algorithm = AlgorithmIdentifierRef { oid: algorithm, parameters: Some(parameters) };
-    PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(key)?).to_der()
-}
-
-fn key_pem(der: Vec<u8>) -> String {
+fn key_pem(der: &[u8]) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new("PRIVATE KEY", der), config)
 }
@@ -90,22 +57,20 @@ mod tests {
     use openssl::{ec::EcGroup, ec::EcKey, nid::Nid, pkey::PKey, rsa::Rsa};
 
     #[test]
-    fn older_forms_are_wrapped_as_openssl_does() {
+    fn older_forms_of_a_key_are_the_same_key() {
+        let made = rcgen::generate_simple_self_signed(["a.test".into()]).unwrap();
+        let pem = |der: &[u8]| {
+            let identity = Identity::from_bytes(made.cert.der(), der).unwrap();
+            key_pem(identity.pkcs8_key().unwrap().secret_pkcs8_der())
+        };
+
         let rsa = Rsa::generate(2048).unwrap();
-        let pkcs1 = PrivateKeyDer::Pkcs1(rsa.private_key_to_der().unwrap().into());
-        let rsa = PKey::from_rsa(rsa).unwrap();
-        assert_eq!(pkcs8(&pkcs1).unwrap(), rsa.private_key_to_pkcs8().unwrap());
+        let key = PKey::private_key_from_pem(pem(&rsa.private_key_to_der().unwrap()).as_bytes());
+        assert!(key.unwrap().public_eq(&PKey::from_rsa(rsa).unwrap()));
 
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         let ec = EcKey::generate(&group).unwrap();
-        let sec1 = PrivateKeyDer::Sec1(ec.private_key_to_der().unwrap().into());
-        let ec = PKey::from_ec_key(ec).unwrap();
-        let wrapped = PKey::private_key_from_pkcs8(&pkcs8(&sec1).unwrap()).unwrap();
-        assert!(wrapped.public_eq(&ec));
-    }
-
-    #[test]
-    fn garbage_is_refused() {
-        assert!(pkcs8(&PrivateKeyDer::Sec1(vec![0x30, 1, 0].into())).is_err());
+        let key = PKey::private_key_from_pem(pem(&ec.private_key_to_der().unwrap()).as_bytes());
+        assert!(key.unwrap().public_eq(&PKey::from_ec_key(ec).unwrap()));
     }
 }

@@ -8,6 +8,7 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
 };
 
+use crate::key;
 use crate::pem_file::{self, Blocks};
 use crate::{Certificate, Error, ErrorKind, IdentityReason};
 
@@ -76,6 +77,19 @@ impl Identity {
     /// The private key. Handle it as the secret that it is.
     pub fn private_key(&self) -> &PrivateKeyDer<'static> {
         &self.0.key
+    }
+
+    /// The private key as PKCS#8 version 1 (RFC 5208), whatever it was read as: for libraries that
+    /// take no other.
+    ///
+    /// # Errors
+    ///
+    /// `Identity` with reason `Malformed` when it cannot be parsed.
+    pub fn pkcs8_key(&self) -> Result<PrivatePkcs8KeyDer<'static>, Error> {
+        let key = key::to_pkcs8(&self.0.key).map_err(|error| {
+            malformed("the private key cannot be parsed".into()).with_source(error)
+        })?;
+        Ok(key.into())
     }
 
     /// How the private key is encoded.

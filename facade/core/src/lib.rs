@@ -40,6 +40,7 @@ mod socket;
 
 // Private helpers.
 mod anchor;
+mod key;
 mod pem_file;
 mod pool;
 mod record;

@@ -72,8 +72,9 @@ fn ssl_reason(reason: i32) -> Option<Error> {
 pub fn verify_reason(code: i32) -> CertificateReason {
     use CertificateReason as Reason;
     match code {
-        // No issuer found, or one that is not trusted, or is not the one that was named.
-        2 | 18..=21 | 27..=31 | 55 => Reason::UnknownIssuer,
+        // No issuer found, or one that is not trusted, or is not the one that was named; or one that
+        // is no authority, INVALID_CA: 24 in OpenSSL 1.1.1 and 79 in 3, where 24 is a missing key.
+        2 | 18..=21 | 24 | 27..=32 | 55 | 79 => Reason::UnknownIssuer,
         4 | 7 | 77 => Reason::BadSignature,
         9 => Reason::NotYetValid,
         10 => Reason::Expired,
@@ -81,9 +82,7 @@ pub fn verify_reason(code: i32) -> CertificateReason {
         13 | 14 | 41 | 42 | 78 => Reason::BadEncoding,
         22 | 25 | 38 => Reason::PathTooLong,
         23 => Reason::Revoked,
-        // INVALID_CA is 24 in OpenSSL 1.1.1 and 79 in 3, where 24 is a key that is missing.
-        24 | 79 => Reason::WrongUsage,
-        26 | 32 | 39 | 40 | 81 | 82 | 92 => Reason::WrongUsage,
+        26 | 39 | 40 | 81 | 82 | 92 => Reason::WrongUsage,
         37 => Reason::CaUsedAsEndEntity,
         47..=49 | 51..=53 => Reason::NameConstraints,
         56 | 93 => Reason::UnsupportedVersion,
