@@ -64,7 +64,9 @@ pub use context::{
 };
 pub use listen::{Incoming, ListenOptions, TlsListener, ssl_listen};
 pub use stream::{ReadHalf, TlsStream, WriteHalf};
-pub use upgrade::{UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade, unbuffer};
+pub use upgrade::{
+    UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade, ssl_server_upgrade_with, unbuffer,
+};
 
 pub use polytls_core::{
     Alert, Backend, Capabilities, Capability, Certificate, CertificateDetails, CertificateReason,

@@ -111,26 +111,24 @@ pub fn ssl_server_upgrade<S: StreamSocket>(
     socket: S,
     context: &ServerContext,
 ) -> Result<TlsStream<S>, Error> {
-    context.upgrade(socket, UpgradeOptions::new())
+    ssl_server_upgrade_with(socket, context, UpgradeOptions::new())
 }
 
-impl ServerContext {
-    /// [`ssl_server_upgrade`], with options.
-    ///
-    /// # Errors
-    ///
-    /// As [`ssl_server_upgrade`]; `Config` for options that are a client's.
-    pub fn upgrade<S: StreamSocket>(
-        &self,
-        socket: S,
-        options: UpgradeOptions,
-    ) -> Result<TlsStream<S>, Error> {
-        refuse_client_context(&options)?;
-        let deadline = earlier(None, options.timeout.or(self.handshake_timeout()));
-        let mut connection = Connection::server(self)?;
-        connection.received_before(&options.leftover);
-        shake_hands(TlsStream::new(connection, socket, deadline))
-    }
+/// [`ssl_server_upgrade`], with options.
+///
+/// # Errors
+///
+/// As [`ssl_server_upgrade`]; `Config` for options that are a client's.
+pub fn ssl_server_upgrade_with<S: StreamSocket>(
+    socket: S,
+    context: &ServerContext,
+    options: UpgradeOptions,
+) -> Result<TlsStream<S>, Error> {
+    refuse_client_context(&options)?;
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    let mut connection = Connection::server(context)?;
+    connection.received_before(&options.leftover);
+    shake_hands(TlsStream::new(connection, socket, deadline))
 }
 
 /// Takes the buffer off a stream before it is upgraded.
