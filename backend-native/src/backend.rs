@@ -12,6 +12,9 @@ use crate::ON_OPENSSL;
 use crate::client::NativeConnector;
 use crate::server::NativeAcceptor;
 
+/// The name of this backend.
+pub(crate) const NAME: &str = "native";
+
 /// The native-tls backend.
 pub fn backend() -> &'static dyn Backend {
     &Native
@@ -22,7 +25,7 @@ struct Native;
 
 impl Backend for Native {
     fn name(&self) -> &'static str {
-        "native"
+        NAME
     }
 
     fn capabilities(&self) -> Capabilities {
