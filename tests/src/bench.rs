@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use polytls::{
-    Backend, Capability, ClientContext, ClientContextBuilder, Error, ProtocolVersion,
+    Backend, Capability, ClientContext, ClientContextBuilder, Error, ErrorKind, ProtocolVersion,
     ServerContext, ServerContextBuilder, StreamSocket, Trust,
 };
 
@@ -122,24 +122,26 @@ impl Bench {
         }
     }
 
-    /// A server with this credential, of whichever backend takes it, the row's first: for what some
-    /// libraries do not present themselves.
+    /// A server with this credential, of the first backend that takes it, for what some libraries do
+    /// not present themselves; `None` when each refuses it with a typed error.
     ///
     /// # Errors
     ///
-    /// That none does.
-    pub fn any_server_with(&self, credential: &Credential) -> Result<ServerContext, Failure> {
-        let mut last = match self.server_with(credential).build() {
-            Ok(server) => return Ok(server),
-            Err(error) => error,
-        };
+    /// That one refuses it in another way.
+    pub fn any_server_with(
+        &self,
+        credential: &Credential,
+    ) -> Result<Option<ServerContext>, Failure> {
         for backend in self.backends {
             match self.server_with(credential).backend(*backend).build() {
-                Ok(server) => return Ok(server),
-                Err(error) => last = error,
+                Ok(server) => return Ok(Some(server)),
+                Err(error) => match error.kind() {
+                    ErrorKind::Identity(_) | ErrorKind::Unsupported(_) => {}
+                    _ => return Err(error.into()),
+                },
             }
         }
-        Err(Failure::from(last).at("no backend serves this certificate"))
+        Ok(None)
     }
 
     /// Connects the two over the row's transport, and runs the two scripts at the same time, each on
@@ -308,6 +310,18 @@ impl Bench {
 /// Trust in these certificates alone.
 pub fn trust_only(der: &[u8]) -> Trust {
     Trust::only_bytes(der).unwrap()
+}
+
+/// Bytes of this length, without a short period, so that a lost or doubled one shows.
+pub fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_u32;
+    let next = |state: &mut u32| {
+        *state ^= *state << 13;
+        *state ^= *state >> 17;
+        *state ^= *state << 5;
+        state.to_le_bytes()[1]
+    };
+    (0..length).map(|_| next(&mut state)).collect()
 }
 
 fn client_exchange(client: &mut Endpoint) -> Result<Facts, Failed> {

@@ -271,6 +271,10 @@ impl Write for Endpoint {
         self.open()?.write(data)
     }
 
+    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.open()?.write_vectored(parts)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.open()?.flush()
     }

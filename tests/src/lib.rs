@@ -38,6 +38,7 @@ pub mod failure;
 pub mod faults;
 pub mod pki;
 pub mod runner;
+pub mod sessions;
 pub mod transport;
 pub mod watchdog;
 

@@ -1,12 +1,27 @@
 //! The cases, by family. To add one, write it in its family's file and add it to that file's list.
 
+mod close;
+mod contract;
+mod data;
 mod handshake;
+mod mode;
+mod name;
+mod verification;
 
 use crate::Case;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [handshake::CASES].concat()
+    [
+        close::CASES,
+        contract::CASES,
+        data::CASES,
+        handshake::CASES,
+        mode::CASES,
+        name::CASES,
+        verification::CASES,
+    ]
+    .concat()
 }
 
 /// The case of this name.

@@ -180,6 +180,11 @@ impl Tap {
         drop(self.channel.wait(state, None, idle));
     }
 
+    /// Waits until the sender has ended this direction.
+    pub fn wait_until_ended(&self) {
+        drop(self.channel.wait(self.channel.lock(), None, |state| state.ended));
+    }
+
     fn send(&self, data: &[u8], deadline: Option<Instant>) -> io::Result<usize> {
         let channel = &*self.channel;
         if data.is_empty() {

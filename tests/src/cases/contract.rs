@@ -1,0 +1,191 @@
+//! Clauses of the contract that hold below the facade, on sessions and wires alone.
+
+use polytls::contract::{ClientConfig, Handshake, Read, Wire};
+use polytls::{CertificateReason, ErrorKind, ServerName};
+
+use crate::pki::{self, Leaf, NAME};
+use crate::sessions::{Sessions, records};
+use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
+
+pub(super) const CASES: &[Case] = &[
+    Case::new("contract::start_is_silent", start_is_silent).each_client().no_transport(),
+    Case::new("contract::needs_input_is_exact", needs_input_is_exact).no_transport(),
+    Case::new("contract::alert_is_queued_with_the_error", alert_is_queued).no_transport(),
+    Case::new("contract::failed_stays_failed", failed_stays_failed)
+        .transports(&[crate::transport::Transport::Whole, crate::transport::Transport::Tokio]),
+    Case::new("contract::handshake_again", handshake_again).no_transport(),
+    Case::new("contract::written_is_queued", written_is_queued).no_transport(),
+    Case::new("contract::facts_before_the_handshake", facts_before_the_handshake).no_transport(),
+    Case::new("contract::close_twice_is_close_once", close_twice).no_transport(),
+    Case::new("contract::backend_is_told", backend_is_told).no_transport(),
+];
+
+fn start_is_silent(bench: &Bench) -> Result<(), Failure> {
+    let config = ClientConfig::default()
+        .with_trust(crate::bench::trust_only(pki::standard().root.der()))
+        .with_min_version(bench.version())
+        .with_max_version(bench.version());
+    let connector = config.connector(bench.client_backend())?;
+    let mut session = connector.start(&ServerName::parse(NAME)?)?;
+    let mut wire = Wire::default();
+    ensure!(wire.output().is_empty(), "spoke before it was asked");
+    ensure_eq!(session.handshake(&mut wire)?, Handshake::NeedsInput);
+    ensure_eq!(records(wire.output()).len(), 1, "one ClientHello");
+    Ok(())
+}
+
+/// With a record cut in two, nothing is taken, and the session asks for more; with the rest of it,
+/// the session goes on. No ciphertext stays in the session.
+fn needs_input_is_exact(bench: &Bench) -> Result<(), Failure> {
+    let mut pair = Sessions::start(bench)?;
+    let (mut near, mut far) = (Handshake::NeedsInput, Handshake::NeedsInput);
+    for _ in 0..8 {
+        if near == Handshake::NeedsInput {
+            near = pair.client.handshake()?;
+            ensure!(!pair.client.wire.has_record() || near == Handshake::Done, "client: {near:?}");
+        }
+        for record in records(&pair.client.output()) {
+            let (head, tail) = record.split_at(record.len() / 2);
+            pair.server.wire.incoming().push(head);
+            if far == Handshake::NeedsInput {
+                ensure_eq!(pair.server.handshake()?, Handshake::NeedsInput);
+                ensure_eq!(pair.server.wire.input(), head);
+            }
+            pair.server.wire.incoming().push(tail);
+            if far == Handshake::NeedsInput {
+                far = pair.server.handshake()?;
+                ensure!(
+                    far == Handshake::Done || !pair.server.wire.has_record(),
+                    "asks for input with a record at hand"
+                );
+            }
+        }
+        pair.to_client();
+    }
+    ensure_eq!((near, far), (Handshake::Done, Handshake::Done));
+    pair.client.read_all()?;
+    ensure!(!pair.client.wire.has_record(), "a record is left and input asked for");
+    Ok(())
+}
+
+/// The alert is in the wire when the call that failed returns, and tells the peer why.
+fn alert_is_queued(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().expired().issued_by(&pki::standard().root);
+    let mut pair = Sessions::start_with(bench, &server)?;
+    let refusal = loop {
+        if let Err(error) = pair.client.handshake() {
+            break error;
+        }
+        pair.to_server();
+        pair.server.handshake()?;
+        pair.to_client();
+    };
+    ensure_eq!(refusal.kind(), ErrorKind::Certificate(CertificateReason::Expired));
+    ensure!(!pair.client.wire.output().is_empty(), "no alert");
+    pair.to_server();
+    let told = loop {
+        match pair.server.handshake() {
+            Ok(Handshake::NeedsInput) => return Err(Failure::new("no alert came")),
+            Ok(Handshake::Done) => match pair.server.read(&mut [0; 64]) {
+                Ok(read) => return Err(Failure::new(format!("no alert came, but {read:?}"))),
+                Err(error) => break error,
+            },
+            Err(error) => break error,
+        }
+    };
+    ensure!(matches!(told.kind(), ErrorKind::CertificateRejected(_)), "{told:?}");
+    ensure!(told.alert().is_some(), "{told:?}");
+    Ok(())
+}
+
+/// A failure is final: later calls return it again (lapin#237).
+fn failed_stays_failed(bench: &Bench) -> Result<(), Failure> {
+    use std::io::{Read as _, Write as _};
+    let server = Leaf::server().issued_by(&pki::standard().stranger);
+    let kind = ErrorKind::Certificate(CertificateReason::UnknownIssuer);
+    let (client, server) = (bench.client().build()?, bench.server_with(&server).build()?);
+    bench.run(
+        &client,
+        &server,
+        |client| {
+            let first = expect_kind(client.handshake(), kind)?;
+            for _ in 0..2 {
+                let again = expect_kind(client.handshake(), kind)?;
+                ensure_eq!(again.to_string(), first.to_string());
+                expect_kind(client.read(&mut [0; 8]), kind)?;
+                expect_kind(client.write(b"x"), kind)?;
+                expect_kind(client.close(), kind)?;
+            }
+            Ok(())
+        },
+        |server| {
+            let first = crate::expect_error(server.read(&mut [0; 8]))?;
+            let again = crate::expect_error(server.read(&mut [0; 8]))?;
+            ensure_eq!(first.kind(), again.kind());
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+fn handshake_again(bench: &Bench) -> Result<(), Failure> {
+    let mut pair = Sessions::connected(bench)?;
+    for _ in 0..2 {
+        for side in [&mut pair.client, &mut pair.server] {
+            ensure_eq!(side.handshake()?, Handshake::Done);
+            ensure!(side.wire.output().is_empty(), "spoke again");
+        }
+    }
+    Ok(())
+}
+
+/// Whole records, at once: the peer can read everything that was taken.
+fn written_is_queued(bench: &Bench) -> Result<(), Failure> {
+    let mut pair = Sessions::connected(bench)?;
+    for length in [1, 1000, 16 << 10, 40_000] {
+        let data = crate::bench::pattern(length);
+        let n = pair.client.write(&data)?;
+        ensure_eq!(n, length, "there was room");
+        let output = pair.client.wire.output();
+        ensure_eq!(records(output).concat().len(), output.len(), "whole records");
+        pair.to_server();
+        let (got, ended) = pair.server.read_all()?;
+        ensure!(got == data && !ended, "{} of {length} bytes arrived", got.len());
+    }
+    Ok(())
+}
+
+fn facts_before_the_handshake(bench: &Bench) -> Result<(), Failure> {
+    let pair = Sessions::start(bench)?;
+    for side in [&pair.client, &pair.server] {
+        ensure!(side.session.peer_certificates().is_empty(), "knows a peer before it came");
+        let negotiated = side.session.negotiated();
+        ensure_eq!((negotiated.version, negotiated.alpn), (None, None));
+    }
+    Ok(())
+}
+
+fn close_twice(bench: &Bench) -> Result<(), Failure> {
+    let mut pair = Sessions::connected(bench)?;
+    pair.client.close()?;
+    let once = pair.client.wire.output().len();
+    pair.client.close()?;
+    ensure_eq!(pair.client.wire.output().len(), once);
+    ensure_eq!(records(pair.client.wire.output()).len(), 1);
+    pair.to_server();
+    ensure_eq!(pair.server.read(&mut [0; 8])?, Read::Closed);
+    Ok(())
+}
+
+fn backend_is_told(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    ensure_eq!(client.backend().name(), bench.client_backend().name());
+    ensure_eq!(server.backend().name(), bench.server_backend().name());
+    let silent = crate::transport::pipe(crate::transport::Delivery::Whole).0;
+    let options = polytls::UpgradeOptions::new().context(client).timeout(MOMENT);
+    let error = crate::expect_error(polytls::ssl_client_upgrade(silent, NAME, options))?;
+    ensure_eq!(error.backend(), Some(bench.client_backend().name()));
+    Ok(())
+}
+
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(10);

@@ -1,0 +1,377 @@
+//! What a client refuses of a server's certificate, and with which reason.
+//!
+//! Every certificate here has exactly one fault, since the libraries look in different orders.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use polytls::{Capability, CertificateReason as Reason, ClientContext, Error, ErrorKind};
+
+use crate::pki::{self, Algorithm, Authority, Credential, Leaf, NAME};
+use crate::transport::Transport;
+use crate::{Bench, Case, Failure, ensure, ensure_eq};
+
+/// Where a verdict is the same however the bytes come, two transports are enough.
+const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
+    Case::new(name, run).transports(&[Transport::Whole, Transport::Tokio])
+}
+
+pub(super) const CASES: &[Case] = &[
+    case("verification::unknown_ca", unknown_ca),
+    case("verification::expired", expired),
+    case("verification::not_yet_valid", not_yet_valid),
+    case("verification::wrong_name", wrong_name),
+    case("verification::wrong_usage", wrong_usage),
+    case("verification::leaf_without_signing", leaf_without_signing).each_client(),
+    case("verification::ca_as_leaf", ca_as_leaf),
+    case("verification::trusted_ca_as_leaf", trusted_ca_as_leaf),
+    case("verification::no_subject_alternative_name", no_subject_alternative_name),
+    case("verification::ip_address", ip_address),
+    case("verification::other_ip_address", other_ip_address),
+    case("verification::ip_address_as_dns_name", ip_address_as_dns_name),
+    case("verification::wildcard", wildcard),
+    case("verification::wildcard_stands_for_one_label", wildcard_stands_for_one_label),
+    case("verification::wildcard_and_underscore", wildcard_and_underscore),
+    case("verification::partial_wildcard", partial_wildcard),
+    case("verification::missing_intermediate", missing_intermediate),
+    case("verification::self_signed", self_signed),
+    case("verification::trusted_self_signed", trusted_self_signed),
+    case("verification::self_signed_vouches_for_itself_only", self_signed_vouches_for_itself_only),
+    case("verification::longer_chain", longer_chain),
+    case("verification::chain_in_order", chain_in_order),
+    case("verification::duplicate_leaf_is_sent_once", duplicate_leaf_is_sent_once)
+        .client_needs(Capability::PeerChain),
+    case("verification::expired_intermediate", expired_intermediate),
+    case("verification::intermediate_without_ca_flag", intermediate_without_ca_flag),
+    case("verification::intermediate_for_clients_only", intermediate_for_clients_only),
+    case("verification::name_constraints", name_constraints),
+    case("verification::excluded_name", excluded_name),
+    case("verification::permitted_name", permitted_name),
+    case("verification::path_too_long", path_too_long),
+    case("verification::bad_signature", bad_signature),
+    case("verification::usages_not_stated", usages_not_stated),
+    case("verification::every_key_algorithm", every_key_algorithm),
+];
+
+/// The client refuses this server for this reason, and the server learns that it did.
+fn refused_for(
+    bench: &Bench,
+    name: &str,
+    client: &ClientContext,
+    server: &Credential,
+    reason: Reason,
+) -> Result<Error, Failure> {
+    let verdict = bench.verdict_for(name, client, &bench.server_with(server).build()?)?;
+    ensure!(verdict.server.is_err(), "the server takes a refused connection for a good one");
+    judge(verdict.client, reason)
+}
+
+fn judge<T>(outcome: Result<T, Error>, reason: Reason) -> Result<Error, Failure> {
+    let error = crate::expect_kind(outcome, ErrorKind::Certificate(reason))?;
+    ensure_eq!(error.certificate_reason(), Some(reason));
+    ensure!(error.is_ssl_error(), "{error:?}");
+    Ok(error)
+}
+
+fn refused(bench: &Bench, server: &Credential, reason: Reason) -> Result<Error, Failure> {
+    refused_for(bench, NAME, &bench.client().build()?, server, reason)
+}
+
+fn accepted(bench: &Bench, name: &str, server: &Credential) -> Result<(), Failure> {
+    let server = bench.server_with(server).build()?;
+    bench.connects_to(name, &bench.client().build()?, &server)?;
+    Ok(())
+}
+
+/// Whether a refused certificate's details are told, as the capability table says.
+fn details_are_told(bench: &Bench) -> bool {
+    use polytls::ProtocolVersion::Tls12;
+    let capability = match bench.version() {
+        Tls12 => Capability::CertificateDetailsTls12,
+        _ => Capability::CertificateDetailsTls13,
+    };
+    bench.client_can(capability)
+}
+
+fn root() -> &'static Authority {
+    &pki::standard().root
+}
+
+fn intermediate() -> &'static Authority {
+    &pki::standard().intermediate
+}
+
+fn unknown_ca(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().issued_by(&pki::standard().stranger);
+    let error = refused(bench, &server, Reason::UnknownIssuer)?;
+    if details_are_told(bench) {
+        ensure!(error.to_string().contains("Stranger Root"), "{error}");
+    }
+    Ok(())
+}
+
+fn expired(bench: &Bench) -> Result<(), Failure> {
+    let error = refused(bench, &Leaf::server().expired().issued_by(root()), Reason::Expired)?;
+    if details_are_told(bench) {
+        let details = error.certificate_details().map(|details| details.validity.is_over());
+        ensure_eq!(details, Some(true));
+        ensure!(error.to_string().contains(" days ago"), "{error}");
+    }
+    Ok(())
+}
+
+fn not_yet_valid(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().not_yet_valid().issued_by(root());
+    let error = refused(bench, &server, Reason::NotYetValid)?;
+    ensure!(error.to_string().contains("clock"), "{error}");
+    Ok(())
+}
+
+fn wrong_name(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::for_name("other.polytls.test").issued_by(intermediate());
+    let error = refused(bench, &server, Reason::NameMismatch)?;
+    if details_are_told(bench) {
+        let names = error.certificate_details().map(|details| details.names.clone());
+        ensure_eq!(names, Some(vec!["other.polytls.test".to_owned()]));
+        ensure!(error.to_string().contains(NAME), "{error}");
+    }
+    Ok(())
+}
+
+fn wrong_usage(bench: &Bench) -> Result<(), Failure> {
+    refused(bench, &Leaf::server().for_clients_only().issued_by(root()), Reason::WrongUsage)?;
+    Ok(())
+}
+
+/// Not every library serves with such a certificate, so the server is one that does.
+fn leaf_without_signing(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().without_signing().issued_by(root());
+    let client = bench.client().build()?;
+    let mut last = None;
+    for backend in bench.backends() {
+        let Ok(server) = bench.server_with(&server).backend(*backend).build() else { continue };
+        let verdict = bench.verdict(&client, &server)?;
+        match verdict.server.as_ref().map_err(Error::kind) {
+            Err(ErrorKind::NoCommonCipherSuite) => last = verdict.client.err(),
+            _ => return judge(verdict.client, Reason::WrongUsage).map(drop),
+        }
+    }
+    Err(Failure::new(format!("no backend serves with it; the last client: {last:?}")))
+}
+
+fn ca_as_leaf(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().with_ca_flag().issued_by(root());
+    let error = refused(bench, &server, Reason::CaUsedAsEndEntity)?;
+    ensure!(error.to_string().contains("CA:FALSE"), "no hint: {error}");
+    Ok(())
+}
+
+/// What `openssl req -x509` makes, trusted by name (reqwest#2041).
+fn trusted_ca_as_leaf(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().with_ca_flag().self_signed();
+    let client = bench.client_with(crate::bench::trust_only(server.leaf())).build()?;
+    refused_for(bench, NAME, &client, &server, Reason::CaUsedAsEndEntity)?;
+    Ok(())
+}
+
+fn no_subject_alternative_name(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::unnamed().common_name(NAME).issued_by(root());
+    let error = refused(bench, &server, Reason::NameMismatch)?;
+    if details_are_told(bench) {
+        ensure!(error.to_string().contains("subjectAltName"), "{error}");
+    }
+    Ok(())
+}
+
+fn ip_address(bench: &Bench) -> Result<(), Failure> {
+    let (v4, v6) = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let server = Leaf::unnamed().ip(v4).ip(v6).issued_by(root());
+    accepted(bench, "192.0.2.7", &server)?;
+    accepted(bench, "::1", &server)
+}
+
+fn other_ip_address(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().issued_by(root());
+    let client = bench.client().build()?;
+    refused_for(bench, "192.0.2.7", &client, &server, Reason::NameMismatch)?;
+    Ok(())
+}
+
+/// An address matches an iPAddress entry only, never a dNSName that looks like one.
+fn ip_address_as_dns_name(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::for_name("192.0.2.7").common_name("192.0.2.7").issued_by(root());
+    let client = bench.client().build()?;
+    refused_for(bench, "192.0.2.7", &client, &server, Reason::NameMismatch)?;
+    Ok(())
+}
+
+fn wildcard(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::for_name("*.polytls.test").issued_by(root());
+    accepted(bench, NAME, &server)?;
+    accepted(bench, "a-1.polytls.test", &server)
+}
+
+fn wildcard_stands_for_one_label(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::for_name("*.polytls.test").issued_by(root());
+    let client = bench.client().build()?;
+    for name in ["polytls.test", "a.b.polytls.test"] {
+        refused_for(bench, name, &client, &server, Reason::NameMismatch)?;
+    }
+    Ok(())
+}
+
+/// The libraries disagree here: a wildcard stands for letters, digits and hyphens.
+fn wildcard_and_underscore(bench: &Bench) -> Result<(), Failure> {
+    let client = bench.client().build()?;
+    let wild = Leaf::for_name("*.polytls.test").issued_by(root());
+    refused_for(bench, "foo_bar.polytls.test", &client, &wild, Reason::NameMismatch)?;
+    let exact = Leaf::for_name("foo_bar.polytls.test").issued_by(root());
+    accepted(bench, "foo_bar.polytls.test", &exact)
+}
+
+fn partial_wildcard(bench: &Bench) -> Result<(), Failure> {
+    let client = bench.client().build()?;
+    for pattern in ["s*.polytls.test", "*r.polytls.test", "server.*.test"] {
+        let server = Leaf::for_name(pattern).issued_by(root());
+        refused_for(bench, NAME, &client, &server, Reason::NameMismatch)
+            .map_err(|failure| failure.at(pattern))?;
+    }
+    Ok(())
+}
+
+/// UnknownIssuer though the browser is happy (rustls#352): the error says what may be missing.
+fn missing_intermediate(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().issued_by(intermediate()).without_intermediates();
+    let error = refused(bench, &server, Reason::UnknownIssuer)?;
+    if details_are_told(bench) && bench.client_can(Capability::PeerChain) {
+        ensure!(error.to_string().contains("no intermediate"), "no hint: {error}");
+    }
+    Ok(())
+}
+
+fn self_signed(bench: &Bench) -> Result<(), Failure> {
+    let error = refused(bench, &Leaf::server().self_signed(), Reason::UnknownIssuer)?;
+    if details_are_told(bench) {
+        ensure!(error.to_string().contains("self-signed"), "no hint: {error}");
+    }
+    Ok(())
+}
+
+fn trusted_self_signed(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().self_signed();
+    let client = bench.client_with(crate::bench::trust_only(server.leaf())).build()?;
+    bench.connects(&client, &bench.server_with(&server).build()?)?;
+    let other = Leaf::for_name("other.polytls.test").self_signed();
+    let client = bench.client_with(crate::bench::trust_only(other.leaf())).build()?;
+    refused_for(bench, NAME, &client, &other, Reason::NameMismatch)?;
+    Ok(())
+}
+
+fn self_signed_vouches_for_itself_only(bench: &Bench) -> Result<(), Failure> {
+    let trusted = Authority::named("Lone").without_ca_flag().root();
+    let client = bench.client_trusting(&trusted).build()?;
+    let server = Leaf::server().issued_by(&trusted);
+    let outcome = bench.verdict(&client, &bench.server_with(&server).build()?)?;
+    judge(outcome.client, Reason::UnknownIssuer)?;
+    Ok(())
+}
+
+fn longer_chain(bench: &Bench) -> Result<(), Failure> {
+    let one = Authority::named("One").issued_by(root());
+    let two = Authority::named("Two").issued_by(&one);
+    accepted(bench, NAME, &Leaf::server().issued_by(&two))
+}
+
+/// Leaf first, each certified by the next, the root left out: read from the client's report.
+fn chain_in_order(bench: &Bench) -> Result<(), Failure> {
+    let one = Authority::named("One").issued_by(root());
+    let server = Leaf::server().issued_by(&Authority::named("Two").issued_by(&one));
+    let context = bench.server_with(&server).build()?;
+    let (near, _) = bench.connects(&bench.client().build()?, &context)?;
+    let told: Vec<_> = near.peer_certificates.iter().map(|c| c.der().to_vec()).collect();
+    let expected = match bench.client_can(Capability::PeerChain) {
+        true => server.chain.as_slice(),
+        false => &server.chain[..1],
+    };
+    ensure_eq!(told, expected);
+    Ok(())
+}
+
+fn duplicate_leaf_is_sent_once(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().issued_by(intermediate());
+    let twice = server.clone().and(server.leaf());
+    let context = bench.server_with(&twice).build()?;
+    let (near, _) = bench.connects(&bench.client().build()?, &context)?;
+    let told: Vec<_> = near.peer_certificates.iter().map(|c| c.der().to_vec()).collect();
+    ensure_eq!(told, server.chain);
+    Ok(())
+}
+
+fn expired_intermediate(bench: &Bench) -> Result<(), Failure> {
+    let old = Authority::named("Old").expired().issued_by(root());
+    refused(bench, &Leaf::server().issued_by(&old), Reason::Expired)?;
+    Ok(())
+}
+
+fn intermediate_without_ca_flag(bench: &Bench) -> Result<(), Failure> {
+    let no_ca = Authority::named("No CA").without_ca_flag().issued_by(root());
+    refused(bench, &Leaf::server().issued_by(&no_ca), Reason::UnknownIssuer)?;
+    Ok(())
+}
+
+fn intermediate_for_clients_only(bench: &Bench) -> Result<(), Failure> {
+    let narrow = Authority::named("Narrow").for_clients_only().issued_by(root());
+    refused(bench, &Leaf::server().issued_by(&narrow), Reason::WrongUsage)?;
+    Ok(())
+}
+
+fn name_constraints(bench: &Bench) -> Result<(), Failure> {
+    let narrow = Authority::named("Narrow").permitting("other.test").issued_by(root());
+    let server = Leaf::for_name(NAME).issued_by(&narrow);
+    refused(bench, &server, Reason::NameConstraints)?;
+    Ok(())
+}
+
+fn excluded_name(bench: &Bench) -> Result<(), Failure> {
+    let narrow = Authority::named("Narrow").excluding("polytls.test").issued_by(root());
+    let server = Leaf::for_name(NAME).issued_by(&narrow);
+    refused(bench, &server, Reason::NameConstraints)?;
+    Ok(())
+}
+
+fn permitted_name(bench: &Bench) -> Result<(), Failure> {
+    let narrow = Authority::named("Narrow").permitting("polytls.test").issued_by(root());
+    accepted(bench, NAME, &Leaf::for_name(NAME).issued_by(&narrow))
+}
+
+fn path_too_long(bench: &Bench) -> Result<(), Failure> {
+    let last = Authority::named("Last").path_length(0).issued_by(root());
+    let below = Authority::named("Below").issued_by(&last);
+    refused(bench, &Leaf::server().issued_by(&below), Reason::PathTooLong)?;
+    accepted(bench, NAME, &Leaf::server().issued_by(&last))
+}
+
+fn bad_signature(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().with_bad_signature().issued_by(root());
+    refused(bench, &server, Reason::BadSignature)?;
+    Ok(())
+}
+
+/// Where no usage is stated, every one is allowed.
+fn usages_not_stated(bench: &Bench) -> Result<(), Failure> {
+    let plain = Authority::named("Plain").without_key_usage().root();
+    let server = Leaf::server().without_usages().issued_by(&plain);
+    let client = bench.client_trusting(&plain).build()?;
+    bench.connects(&client, &bench.server_with(&server).build()?)?;
+    Ok(())
+}
+
+fn every_key_algorithm(bench: &Bench) -> Result<(), Failure> {
+    for algorithm in [Algorithm::P256, Algorithm::P384, Algorithm::Ed25519, Algorithm::Rsa2048] {
+        let authority = Authority::named("Of its kind").algorithm(algorithm).root();
+        let server = Leaf::server().algorithm(algorithm).issued_by(&authority);
+        let client = bench.client_trusting(&authority).build()?;
+        let server = bench.server_with(&server).build()?;
+        bench.connects(&client, &server).map_err(|f| f.at(format_args!("{algorithm:?}")))?;
+    }
+    Ok(())
+}
