@@ -14,6 +14,19 @@ pub fn rustls() -> &'static dyn Backend {
     polytls_rustls::backend()
 }
 
+/// The OpenSSL backend.
+#[cfg(feature = "openssl")]
+pub fn openssl() -> &'static dyn Backend {
+    polytls_openssl::backend()
+}
+
+/// The backend that stands on the platform's own TLS: SChannel on Windows, Secure Transport on macOS,
+/// OpenSSL elsewhere.
+#[cfg(feature = "native")]
+pub fn native() -> &'static dyn Backend {
+    polytls_native::backend()
+}
+
 /// Every backend that is compiled in, the default first.
 pub fn all() -> &'static [&'static dyn Backend] {
     static ALL: OnceLock<Vec<&'static dyn Backend>> = OnceLock::new();
@@ -80,10 +93,21 @@ static CHOSEN: OnceLock<&'static dyn Backend> = OnceLock::new();
 fn compiled_in() -> Vec<&'static dyn Backend> {
     let mut backends: Vec<&'static dyn Backend> = Vec::new();
     cfg_if::cfg_if! {
+        if #[cfg(feature = "openssl")] {
+            backends.push(openssl());
+        }
+    }
+    cfg_if::cfg_if! {
+        if #[cfg(feature = "native")] {
+            backends.push(native());
+        }
+    }
+    cfg_if::cfg_if! {
         if #[cfg(any(feature = "rustls", feature = "rustls-ring"))] {
             backends.push(rustls());
         }
     }
+    // With no feature, nothing was pushed, and `mut` is still needed for every other set.
     backends.shrink_to_fit();
     backends
 }

@@ -45,6 +45,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 mod address;
 mod connect;

@@ -203,13 +203,7 @@ impl<L: ServerSocket> TlsListener<L> {
                     return Ok((socket, address));
                 }
                 // That client is gone again; the next one is not.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::ConnectionAborted
-                            | io::ErrorKind::ConnectionReset
-                            | io::ErrorKind::Interrupted
-                    ) => {}
+                Err(error) if is_about_one_client(&error) => {}
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -277,6 +271,12 @@ impl<L: ServerSocket> ServerSocket for TlsListener<L> {
     fn accept(&self) -> io::Result<(Self::Stream, SockAddr)> {
         Ok(TlsListener::accept(self)?)
     }
+}
+
+/// Whether an accept failed for a client that is gone already, rather than for the listener.
+pub(crate) fn is_about_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 /// An endless iterator over the connections of a [`TlsListener`].

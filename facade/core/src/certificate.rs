@@ -84,6 +84,15 @@ impl Certificate {
         Ok(Validity::of(&self.parsed()?, now()))
     }
 
+    /// The DER encoding of its public key, with the key's algorithm (`SubjectPublicKeyInfo`).
+    ///
+    /// # Errors
+    ///
+    /// `Certificate` with reason `BadEncoding`.
+    pub fn public_key(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.parsed()?.public_key().raw.to_vec())
+    }
+
     /// The SHA-256 digest of the DER encoding: the usual fingerprint.
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.der()).into()

@@ -10,19 +10,24 @@
 //! | a key usage that forbids signing | refused | accepted | refused |
 //! | an X.509 version 1 leaf | accepted | refused | refused |
 //! | an issuer without the CA flag, if of version 1 or with a key usage | accepted | refused | refused |
+//! | an issuer whose key usage forbids certificate signing | refused | accepted | refused |
+//! | an RSA key of less than 2048 bits | by its security level | refused, as a bad signature | refused |
 
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Version;
 
 use crate::{Certificate, CertificateReason, Error, ServerName};
 
-/// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign.
+/// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign and is
+/// not weak.
 ///
 /// # Errors
 ///
-/// `Certificate`: `UnsupportedVersion`, `CaUsedAsEndEntity`, `WrongUsage`, `BadEncoding`.
+/// `Certificate`: `UnsupportedVersion`, `CaUsedAsEndEntity`, `WrongUsage`, `UnsupportedAlgorithm`,
+/// `BadEncoding`.
 pub fn check_usage(leaf: &Certificate) -> Result<(), Error> {
     let parsed = leaf.parsed()?;
     let refuse = |reason| Err(describe(Error::certificate(reason), leaf));
@@ -41,23 +46,40 @@ pub fn check_usage(leaf: &Certificate) -> Result<(), Error> {
         // Every key exchange that is offered signs with the leaf's key (RFC 8446, section 4.4.2.2;
         // RFC 8422, section 5.3).
         Ok(Some(usage)) if !usage.value.digital_signature() => {
-            refuse(CertificateReason::WrongUsage)
+            return refuse(CertificateReason::WrongUsage);
         }
-        Ok(_) => Ok(()),
-        Err(_) => refuse(CertificateReason::BadEncoding),
+        Ok(_) => {}
+        Err(_) => return refuse(CertificateReason::BadEncoding),
+    }
+    match parsed.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) if key.key_size() < LEAST_RSA_BITS => {
+            refuse(CertificateReason::UnsupportedAlgorithm)
+        }
+        // What the library cannot use either, it has refused by now.
+        _ => Ok(()),
     }
 }
 
-/// Checks that a certificate may issue others: it has the CA flag (RFC 5280, section 6.1.4 (k)).
+/// RFC 9325, section 4.5.
+const LEAST_RSA_BITS: usize = 2048;
+
+/// Checks that a certificate may issue others: it has the CA flag, and certificate signing where it
+/// states a key usage (RFC 5280, section 6.1.4 (k) and (n)).
 ///
 /// # Errors
 ///
-/// `Certificate`: `WrongUsage`, `BadEncoding`.
+/// `Certificate`: `UnknownIssuer`, since no authority issued what stands below; `BadEncoding`.
 pub fn check_issuer(issuer: &Certificate) -> Result<(), Error> {
-    let reason = match issuer.parsed()?.basic_constraints() {
-        Ok(Some(constraints)) if constraints.value.ca => return Ok(()),
-        Ok(_) => CertificateReason::WrongUsage,
-        Err(_) => CertificateReason::BadEncoding,
+    let parsed = issuer.parsed()?;
+    let reason = match (parsed.basic_constraints(), parsed.key_usage()) {
+        (Err(_), _) | (_, Err(_)) => CertificateReason::BadEncoding,
+        (Ok(constraints), Ok(usage)) => {
+            let authority = constraints.is_some_and(|constraints| constraints.value.ca);
+            if authority && usage.is_none_or(|usage| usage.value.key_cert_sign()) {
+                return Ok(());
+            }
+            CertificateReason::UnknownIssuer
+        }
     };
     Err(describe(Error::certificate(reason), issuer))
 }

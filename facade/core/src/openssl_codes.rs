@@ -59,6 +59,8 @@ fn ssl_reason(reason: i32) -> Option<Error> {
         247 | 383 | 239 | 399 | 397 | 398 => {
             ErrorKind::Certificate(CertificateReason::UnsupportedAlgorithm)
         }
+        // ECC_CERT_NOT_FOR_SIGNING, SIGNATURE_FOR_NON_SIGNING_CERTIFICATE
+        318 | 220 => ErrorKind::Certificate(CertificateReason::WrongUsage),
         // ERR_R_ASN1_LIB, in OpenSSL 1.1.1 and 3: a certificate is the only DER in a handshake.
         13 | 0x8_000d => ErrorKind::Certificate(CertificateReason::BadEncoding),
         // ERR_R_MALLOC_FAILURE, in OpenSSL 1.1.1 and 3.

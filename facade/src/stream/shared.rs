@@ -43,17 +43,14 @@ impl<S: StreamSocket> Shared<S> {
         }
     }
 
-    #[expect(clippy::expect_used, reason = "only `into_parts` takes it, and consumes the stream")]
     pub(super) fn socket(&self) -> &S {
-        self.socket.as_ref().expect("the socket is there until the stream is consumed")
+        there(self.socket.as_ref())
     }
 
     /// The state, when nobody else can reach it: without a lock.
-    #[expect(clippy::expect_used, reason = "as in `socket`")]
     pub(super) fn alone(&mut self) -> (&S, Alone<'_>) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let socket = self.socket.as_ref();
-        (socket.expect("the socket is there until the stream is consumed"), Alone(state))
+        (there(self.socket.as_ref()), Alone(state))
     }
 
     pub(super) fn state_mut(&mut self) -> &mut State {
@@ -96,12 +93,15 @@ impl<S: StreamSocket> Shared<S> {
     }
 
     /// The socket, and the bytes received that no session has taken.
-    #[expect(clippy::expect_used, reason = "as in `socket`")]
     pub(super) fn into_parts(mut self) -> (S, Vec<u8>) {
         let unread = self.state_mut().connection.unread_input().to_vec();
-        let socket = self.socket.take();
-        (socket.expect("the socket is there until the stream is consumed"), unread)
+        (there(self.socket.take()), unread)
     }
+}
+
+#[expect(clippy::expect_used, reason = "only `into_parts` takes it, and consumes the stream")]
+fn there<T>(socket: Option<T>) -> T {
+    socket.expect("the socket is there until the stream is consumed")
 }
 
 impl<S: StreamSocket> Drop for Shared<S> {

@@ -1,0 +1,215 @@
+//! Connecting and upgrading.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use polytls_core::{Error, ErrorKind, Phase, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+
+use super::stream::TlsStream;
+use crate::address::Address;
+use crate::connect::{ConnectOptions, Failures, Plan, Resolver, judge_resolution, share};
+use crate::connection::Connection;
+use crate::context::{ClientContext, ServerContext, default_client_ssl_context};
+use crate::upgrade::{UpgradeOptions, earlier, refuse_client_context};
+
+/// Connects by TCP and shakes hands: the twin of [`crate::ssl_connect`].
+///
+/// # Errors
+///
+/// As [`crate::ssl_connect`].
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the socket.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use polytls::ConnectOptions;
+/// use polytls::tokio::ssl_connect;
+///
+/// # async fn example() -> Result<(), polytls::Error> {
+/// let options = ConnectOptions::new().timeout(Duration::from_secs(10));
+/// let stream = ssl_connect("example.com:443", options).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn ssl_connect<A>(
+    address: A,
+    options: ConnectOptions,
+) -> Result<TlsStream<TcpStream>, Error>
+where
+    A: TryInto<Address>,
+    A::Error: Into<Error>,
+{
+    let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let Plan { address, name, context } = Plan::new(address, &options)?;
+    let candidates = resolve(&address, options.resolver, deadline).await?;
+    let socket = connect_to_any(&candidates, deadline).await?;
+    // A handshake is small messages back and forth: waiting to fill segments costs 40 ms each.
+    socket.set_nodelay(true).map_err(|error| Error::io(ErrorKind::Connect, error))?;
+    let deadline = earlier(deadline, context.handshake_timeout());
+    client_stream(socket, &context, &name, deadline, &[]).await
+}
+
+/// Makes TLS of a client's open stream: the twin of [`crate::ssl_client_upgrade`].
+///
+/// # Errors
+///
+/// As [`crate::ssl_client_upgrade`].
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+///
+/// # Examples
+///
+/// ```no_run
+/// use polytls::UpgradeOptions;
+/// use polytls::tokio::ssl_client_upgrade;
+/// use tokio::net::TcpStream;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream = TcpStream::connect("mail.example.com:143").await?;
+/// // The client says STARTTLS, and the server agrees; then:
+/// let stream = ssl_client_upgrade(stream, "mail.example.com", UpgradeOptions::new()).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn ssl_client_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    host: &str,
+    options: UpgradeOptions,
+) -> Result<TlsStream<S>, Error> {
+    let name = ServerName::parse(host)?;
+    let context = match options.context {
+        Some(context) => context,
+        None => default_client_ssl_context()?,
+    };
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    client_stream(stream, &context, &name, deadline, &options.leftover).await
+}
+
+/// Makes TLS of a server's open stream: the twin of [`crate::ssl_server_upgrade`].
+///
+/// # Errors
+///
+/// As [`crate::ssl_server_upgrade`].
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+///
+/// # Examples
+///
+/// ```no_run
+/// use polytls::tokio::ssl_server_upgrade;
+/// use polytls::{ProtocolVersion, make_server_ssl_context};
+///
+/// # async fn example(stream: tokio::net::TcpStream) -> Result<(), Box<dyn std::error::Error>> {
+/// let context = make_server_ssl_context("chain.pem", "key.pem", ProtocolVersion::default())?;
+/// // The client says STARTTLS, and the server agrees; then:
+/// let stream = ssl_server_upgrade(stream, &context).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn ssl_server_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    context: &ServerContext,
+) -> Result<TlsStream<S>, Error> {
+    ssl_server_upgrade_with(stream, context, UpgradeOptions::new()).await
+}
+
+/// [`ssl_server_upgrade`], with options.
+///
+/// # Errors
+///
+/// As [`ssl_server_upgrade`]; `Config` for options that are a client's.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+pub async fn ssl_server_upgrade_with<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    context: &ServerContext,
+    options: UpgradeOptions,
+) -> Result<TlsStream<S>, Error> {
+    refuse_client_context(&options)?;
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    let mut connection = Connection::server(context)?;
+    connection.received_before(&options.leftover);
+    shake_hands(TlsStream::new(connection, stream, deadline)).await
+}
+
+async fn client_stream<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    context: &ClientContext,
+    name: &ServerName,
+    deadline: Option<Instant>,
+    leftover: &[u8],
+) -> Result<TlsStream<S>, Error> {
+    let mut connection = Connection::client(context, name)?;
+    connection.received_before(leftover);
+    shake_hands(TlsStream::new(connection, stream, deadline)).await
+}
+
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: TlsStream<S>,
+) -> Result<TlsStream<S>, Error> {
+    // A stream that fails is dropped here, and the transport with it.
+    stream.handshake().await.map(|()| stream)
+}
+
+async fn resolve(
+    address: &Address,
+    resolver: Option<Resolver>,
+    deadline: Option<Instant>,
+) -> Result<Vec<SocketAddr>, Error> {
+    if let Some(address) = address.socket_addr() {
+        return Ok(vec![address]);
+    }
+    let (host, port) = (address.host(), address.port());
+    let asked = host.clone();
+    let lookup = async move {
+        match resolver {
+            None => Ok(tokio::net::lookup_host((asked, port)).await?.collect()),
+            Some(resolver) => tokio::task::spawn_blocking(move || resolver.look_up(&asked, port))
+                .await
+                .unwrap_or_else(|_panicked| Err(io::Error::other("the resolver gave up"))),
+        }
+    };
+    let found = match deadline {
+        None => lookup.await,
+        Some(deadline) => timeout_at(deadline.into(), lookup).await.map_err(|_late| {
+            Error::new(ErrorKind::Timeout(Phase::Resolve)).with_detail(host.clone())
+        })?,
+    };
+    judge_resolution(&host, found)
+}
+
+async fn connect_to_any(
+    candidates: &[SocketAddr],
+    deadline: Option<Instant>,
+) -> Result<TcpStream, Error> {
+    let mut failures = Failures::default();
+    for (i, &address) in candidates.iter().enumerate() {
+        let attempt = TcpStream::connect(address);
+        let attempt = match share(deadline, candidates.len() - i)? {
+            None => attempt.await,
+            Some(share) => tokio::time::timeout(share, attempt)
+                .await
+                .unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into())),
+        };
+        match attempt {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failures.add(address, error),
+        }
+    }
+    Err(failures.into_error(deadline))
+}

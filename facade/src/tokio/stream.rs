@@ -1,0 +1,249 @@
+//! A TLS stream that tokio polls.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use polytls_core::{Certificate, CipherSuite, Error, ErrorKind, Phase, ProtocolVersion, Tls};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::drive::Driver;
+use super::wake::Task;
+use crate::connection::Connection;
+
+/// How long `close` and `shutdown` wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many bytes `close` drains.
+const MOST_DRAINED: usize = 64 << 20;
+
+/// A TLS connection over any asynchronous stream.
+///
+/// It is `AsyncRead` and `AsyncWrite`, and tells what it negotiated by [`Tls`]. The handshake happens
+/// with the first read or write, or by [`handshake`](Self::handshake). The rules are those of the
+/// blocking [`TlsStream`](crate::TlsStream).
+///
+/// `flush` returns when everything written is with the transport. `shutdown` sends close_notify and
+/// ends the transport's write side, within 5 s; reading goes on until the peer closes too.
+///
+/// # Cancel safety
+///
+/// Dropping a future of a read or write loses no byte: what was read stays in the stream, and a
+/// write has either taken plaintext and said so, or not. Dropping the stream sends close_notify only
+/// if that takes no waiting; to be sure that the peer gets everything, call
+/// [`close`](Self::close).
+pub struct TlsStream<S: AsyncRead + AsyncWrite + Unpin> {
+    /// `None` only after [`TlsStream::into_inner`], which consumes the stream.
+    transport: Option<S>,
+    driver: Driver,
+    closing: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    /// Puts a connection on a transport. The handshake has not begun; it must be over by `deadline`.
+    pub(super) fn new(connection: Connection, transport: S, deadline: Option<Instant>) -> Self {
+        let driver = Driver::new(connection, deadline);
+        Self { transport: Some(transport), driver, closing: None }
+    }
+
+    /// Takes the handshake to its end; once it is done, does nothing.
+    ///
+    /// # Errors
+    ///
+    /// As the blocking [`TlsStream::handshake`](crate::TlsStream::handshake).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the handshake goes on with the next call.
+    pub async fn handshake(&mut self) -> Result<(), Error> {
+        std::future::poll_fn(|cx| {
+            let (transport, driver) = self.parts();
+            ready!(driver.poll_handshake(transport, Task::Reader, cx))?;
+            driver.poll_flush(transport, cx)
+        })
+        .await
+    }
+
+    /// Gives the handshake this long from now; `None` is for ever.
+    pub fn set_handshake_timeout(&mut self, timeout: Option<Duration>) {
+        self.driver.set_deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)));
+    }
+
+    /// Sends close_notify, ends the transport's write side, and drains what still comes until the
+    /// peer ends too, for 5 s and 64 MiB at most. See the blocking
+    /// [`TlsStream::close`](crate::TlsStream::close) for why.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` when what was written cannot be sent in time; `Io`; the error of an earlier call.
+    /// That the peer does not end in time is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: close_notify is sent once, whatever is called again.
+    pub async fn close(&mut self) -> Result<(), Error> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let sent = std::future::poll_fn(|cx| {
+            let (transport, driver) = self.parts();
+            driver.poll_close(transport, cx)
+        });
+        match tokio::time::timeout_at(deadline, sent).await {
+            Ok(result) => result?,
+            Err(_late) => return Err(Error::new(ErrorKind::Timeout(Phase::Close))),
+        }
+        let (transport, _) = self.parts();
+        let drain = async {
+            let mut sink = [0; 4096];
+            let mut drained = 0;
+            while drained < MOST_DRAINED {
+                match transport.read(&mut sink).await {
+                    Ok(n) if n > 0 => drained += n,
+                    _ => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout_at(deadline, drain).await;
+        Ok(())
+    }
+
+    /// The transport beneath. Whoever reads or writes there breaks the TLS connection.
+    pub fn get_ref(&self) -> &S {
+        there(self.transport.as_ref())
+    }
+
+    /// Gives the transport back, without close_notify, and the bytes that were received and not
+    /// decrypted.
+    pub fn into_inner(mut self) -> (S, Vec<u8>) {
+        let unread = self.driver.connection.unread_input().to_vec();
+        (there(self.transport.take()), unread)
+    }
+
+    /// What the handshake agreed on, with the peer's certificates and exported keying material.
+    pub fn connection(&self) -> &Connection {
+        &self.driver.connection
+    }
+
+    fn parts(&mut self) -> (&mut S, &mut Driver) {
+        (there(self.transport.as_mut()), &mut self.driver)
+    }
+
+    fn poll_write_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let (transport, driver) = self.parts();
+        driver.poll_write(transport, cx, parts).map_err(Into::into)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "only `into_inner` takes it, and consumes the stream")]
+fn there<T>(transport: Option<T>) -> T {
+    transport.expect("the transport is there until the stream is consumed")
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (transport, driver) = self.parts();
+        let n = ready!(driver.poll_read(transport, cx, buf.initialize_unfilled()))?;
+        buf.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_parts(cx, &[io::IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_parts(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (transport, driver) = self.parts();
+        driver.poll_flush(transport, cx).map_err(Into::into)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (transport, driver) = self.parts();
+        if let Poll::Ready(result) = driver.poll_close(transport, cx) {
+            self.closing = None;
+            return Poll::Ready(result.map_err(Into::into));
+        }
+        // A peer that has stopped reading cannot hold this for ever.
+        let timer = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(Error::new(ErrorKind::Timeout(Phase::Close)).into()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for TlsStream<S> {
+    fn drop(&mut self) {
+        // A panic may have cut a message short: an end that looks proper would be a lie.
+        if let (Some(transport), false) = (&mut self.transport, std::thread::panicking()) {
+            self.driver.abandon(transport);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Tls for TlsStream<S> {
+    fn peer_certificate(&self) -> Option<Certificate> {
+        self.peer_certificates().into_iter().next()
+    }
+
+    fn peer_certificates(&self) -> Vec<Certificate> {
+        self.connection().peer_certificates()
+    }
+
+    fn protocol_version(&self) -> Option<ProtocolVersion> {
+        self.connection().negotiated()?.version
+    }
+
+    fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.connection().negotiated()?.cipher_suite
+    }
+
+    fn alpn(&self) -> Option<Vec<u8>> {
+        self.connection().negotiated()?.alpn.as_deref().map(Into::into)
+    }
+
+    fn server_name(&self) -> Option<String> {
+        self.connection().negotiated()?.server_name.as_deref().map(Into::into)
+    }
+
+    fn resumed(&self) -> Option<bool> {
+        self.connection().negotiated()?.resumed
+    }
+
+    fn backend(&self) -> &'static str {
+        self.connection().backend().name()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("transport", &self.transport)
+            .field("connection", self.connection())
+            .finish()
+    }
+}
