@@ -1,7 +1,7 @@
 //! What rustls says, in words that no TLS library owns.
 
 use polytls_core::{Alert, CertificateReason, Error, ErrorKind};
-use rustls::{CertificateError, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 /// Which side of the connection saw the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) enum Side {
 pub(crate) fn translate(error: rustls::Error, side: Side) -> Error {
     use rustls::Error as E;
     let translated = match &error {
+        // Within the handshake, the only time that rustls reports it: nothing is agreed.
+        E::AlertReceived(AlertDescription::CloseNotify) => Error::new(ErrorKind::Protocol),
         E::AlertReceived(alert) => Error::alert_received(Alert::new((*alert).into())),
         E::InvalidCertificate(error) => Error::certificate(reason(error)),
         E::InvalidCertRevocationList(_) => Error::certificate(CertificateReason::Other),

@@ -3,37 +3,29 @@
 use std::sync::Arc;
 
 use polytls_core::{Error, Identity, IdentityReason};
-use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 
 /// Loads the key with this provider and checks that it belongs to the leaf.
+///
+/// Not by rustls' own check, which fails for certificates that webpki does not read: whether those
+/// will do is for the peer to say.
 pub(crate) fn load(
     identity: &Identity,
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, Error> {
-    let key = provider
-        .key_provider
-        .load_private_key(identity.private_key().clone_key())
-        .map_err(|error| refuse(IdentityReason::Malformed, "rustls cannot use the key", error))?;
-    let certified = CertifiedKey::new(identity.chain().to_vec(), key);
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
-            Ok(Arc::new(certified))
-        }
-        Err(error @ rustls::Error::InconsistentKeys(_)) => {
-            Err(Error::identity(IdentityReason::KeyMismatch, subject(identity)).with_source(error))
-        }
-        Err(error) => {
-            Err(refuse(IdentityReason::Malformed, "rustls cannot use the certificate", error))
-        }
+    let key = provider.key_provider.load_private_key(identity.private_key().clone_key()).map_err(
+        |error| {
+            Error::identity(IdentityReason::Malformed, "rustls cannot use this kind of key")
+                .with_source(error)
+        },
+    )?;
+    let certificate = identity.certificate();
+    let certified = certificate.public_key()?;
+    // A provider need not tell the public key: then nothing can be compared.
+    if key.public_key().is_some_and(|own| own.as_ref() != certified.as_slice()) {
+        let subject = certificate.subject()?;
+        return Err(Error::identity(IdentityReason::KeyMismatch, subject));
     }
-}
-
-fn refuse(reason: IdentityReason, why: &str, error: rustls::Error) -> Error {
-    Error::identity(reason, why).with_source(error)
-}
-
-fn subject(identity: &Identity) -> String {
-    identity.certificate().subject().unwrap_or_default()
+    Ok(Arc::new(CertifiedKey::new(identity.chain().to_vec(), key)))
 }

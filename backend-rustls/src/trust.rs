@@ -12,14 +12,14 @@ use polytls_core::pki_types::{
     CertificateDer, ServerName as PkiName, SignatureVerificationAlgorithm, TrustAnchor, UnixTime,
 };
 use polytls_core::{
-    Certificate, CertificateReason, ClientAuth, ClientConfig, Error, ErrorKind, Roots,
-    ServerConfig, ServerName, Trust, TrustReason, Verification, leaf,
+    Certificate, CertificateReason, ClientAuth, ClientConfig, Error, Roots, ServerConfig,
+    ServerName, Trust, TrustReason, Verification, leaf,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
 use crate::error::webpki_reason;
 
@@ -113,7 +113,6 @@ impl ServerCertVerifier for ServerVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(message, cert, dss, &self.schemes)
-            .map_err(not_the_key)
     }
 
     fn verify_tls13_signature(
@@ -123,7 +122,6 @@ impl ServerCertVerifier for ServerVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(message, cert, dss, &self.schemes)
-            .map_err(not_the_key)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -168,7 +166,6 @@ impl ClientCertVerifier for ClientVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(message, cert, dss, &self.schemes)
-            .map_err(not_the_key)
     }
 
     fn verify_tls13_signature(
@@ -178,7 +175,6 @@ impl ClientCertVerifier for ClientVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(message, cert, dss, &self.schemes)
-            .map_err(not_the_key)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -254,16 +250,12 @@ struct Anchors {
 
 impl Anchors {
     fn new(roots: &Roots, trust: &Trust) -> Result<Self, Error> {
-        let given = match trust {
-            Trust::Only(given) | Trust::SystemAnd(given) => given.as_slice(),
-            _ => &[],
-        };
         let mut this = Self { authorities: Vec::new(), themselves: Vec::new() };
         for der in roots.authorities() {
-            this.authorities.extend(anchor(der, given)?);
+            this.authorities.extend(anchor(der, trust)?);
         }
         for der in roots.themselves() {
-            this.themselves.extend(anchor(der, given)?.map(|anchor| (der.clone(), anchor)));
+            this.themselves.extend(anchor(der, trust)?.map(|anchor| (der.clone(), anchor)));
         }
         Ok(this)
     }
@@ -290,7 +282,21 @@ impl Anchors {
             Some((_, anchor)) => (std::slice::from_ref(anchor), &[][..]),
             None => (self.authorities.as_slice(), presented.intermediates),
         };
-        end_entity.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, None)?;
+        let may_issue = |path: &VerifiedPath<'_>| {
+            let all = path
+                .intermediate_certificates()
+                .all(|issuer| leaf::check_issuer(&Certificate::from(issuer.der())).is_ok());
+            if all { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
+        };
+        end_entity.verify_for_usage(
+            algorithms,
+            anchors,
+            intermediates,
+            now,
+            usage,
+            None,
+            Some(&may_issue),
+        )?;
         let leaf = Certificate::from(presented.leaf.clone());
         if let Some(name) = presented.name {
             leaf::check_name(&leaf, name)?;
@@ -304,11 +310,11 @@ impl Anchors {
 /// and left out when the system named it: the rest of a store must not suffer for it.
 fn anchor(
     der: &CertificateDer<'static>,
-    given: &[CertificateDer<'static>],
+    trust: &Trust,
 ) -> Result<Option<TrustAnchor<'static>>, Error> {
     match anchor_from_trusted_cert(der) {
         Ok(anchor) => Ok(Some(anchor.to_owned())),
-        Err(error) if given.contains(der) => {
+        Err(error) if trust.given().contains(der) => {
             let subject = Certificate::from(der.clone()).subject()?;
             let detail = format!("{subject} cannot be read by rustls");
             Err(Error::trust(TrustReason::BadAnchor, detail).with_source(error))
@@ -398,14 +404,4 @@ impl Presented<'_> {
 /// The name that rustls was given, in our words.
 fn ours(name: &PkiName<'_>) -> Result<ServerName, rustls::Error> {
     ServerName::parse(&name.to_str()).map_err(|_| rustls::Error::UnsupportedNameType)
-}
-
-/// The peer does not hold the key of the certificate it presents: that is no fault of the
-/// certificate, so the kind is `Protocol`.
-fn not_the_key(error: rustls::Error) -> rustls::Error {
-    leave_refusal(
-        Error::new(ErrorKind::Protocol)
-            .with_detail("its signature in the handshake is not by the key of its certificate"),
-    );
-    error
 }
