@@ -1,6 +1,7 @@
 //! Escape hatches: ready contexts of the crate `openssl`.
 //!
-//! What they verify, offer and remember is theirs.
+//! What they verify, offer and remember is theirs. Reading ahead must be off, as it is unless set:
+//! ciphertext would be kept where nobody sees it.
 
 use std::fmt;
 use std::sync::Arc;

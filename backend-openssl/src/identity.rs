@@ -1,12 +1,10 @@
 //! Certificate chain and private key in the library's types.
 
-use openssl::ec::EcKey;
 use openssl::error::ErrorStack;
-use openssl::pkey::{PKey, Private};
-use openssl::rsa::Rsa;
+use openssl::pkey::PKey;
 use openssl::ssl::SslContextBuilder;
 use openssl::x509::X509;
-use polytls_core::{Error, ErrorKind, Identity, IdentityReason, KeyFormat};
+use polytls_core::{Error, ErrorKind, Identity, IdentityReason};
 
 /// Has the context present this identity.
 ///
@@ -14,7 +12,7 @@ use polytls_core::{Error, ErrorKind, Identity, IdentityReason, KeyFormat};
 ///
 /// `Identity`: `KeyMismatch`; `Malformed` for what the library cannot read or thinks too weak.
 pub(crate) fn present(context: &mut SslContextBuilder, identity: &Identity) -> Result<(), Error> {
-    let key = private_key(identity)
+    let key = PKey::private_key_from_pkcs8(identity.pkcs8_key()?.secret_pkcs8_der())
         .map_err(|error| malformed("a private key that the library cannot read", error))?;
     let mut chain = Vec::new();
     for der in identity.chain() {
@@ -37,15 +35,6 @@ pub(crate) fn present(context: &mut SslContextBuilder, identity: &Identity) -> R
         context.add_extra_chain_cert(issuer).map_err(|error| malformed(weak, error))?;
     }
     Ok(())
-}
-
-fn private_key(identity: &Identity) -> Result<PKey<Private>, ErrorStack> {
-    let der = identity.private_key().secret_der();
-    match identity.key_format() {
-        KeyFormat::Pkcs1 => PKey::from_rsa(Rsa::private_key_from_der(der)?),
-        KeyFormat::Sec1 => PKey::from_ec_key(EcKey::private_key_from_der(der)?),
-        _ => PKey::private_key_from_pkcs8(der),
-    }
 }
 
 fn malformed(detail: &str, error: ErrorStack) -> Error {

@@ -1,13 +1,14 @@
 //! OpenSSL as a backend of `polytls`, through the crate [`openssl`].
 //!
 //! Applications enable the feature `openssl` of `polytls` and do not name this crate. It is for
-//! those who have a ready [`openssl::ssl::SslConnector`] or [`openssl::ssl::SslAcceptor`]: see
-//! [`connector`] and [`acceptor`].
+//! those who have a ready [`SslConnector`](openssl::ssl::SslConnector) or
+//! [`SslAcceptor`](openssl::ssl::SslAcceptor): see [`connector()`] and [`acceptor()`].
 //!
 //! | file | holds |
 //! |---|---|
 //! | `backend` | what it can do; what client and server contexts share |
-//! | `client` | client contexts, and the sessions they resume |
+//! | `client` | client contexts |
+//! | `cache` | the sessions that they resume |
 //! | `server` | server contexts |
 //! | `session` | one connection over the lent wire |
 //! | `identity` | certificate chain and private key |
@@ -29,3 +30,6 @@ mod trust;
 
 pub use backend::backend;
 pub use convert::{acceptor, connector};
+
+/// The version of the crate `openssl` that the conversions take.
+pub use openssl;

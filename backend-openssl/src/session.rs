@@ -9,10 +9,11 @@ use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::ssl::{ErrorCode, NameType, ShutdownState, Ssl, SslRef, SslStream, SslVersion};
 use polytls_core::{
-    Certificate, CipherSuite, Error, ErrorKind, Handshake, Negotiated, ProtocolVersion, Read,
-    ServerName, Session, Wire,
+    Certificate, CipherSuite, Error, ErrorKind, Handshake, Negotiated, Phase, ProtocolVersion,
+    Read, ServerName, Session, Wire,
 };
 
+use crate::backend::NAME;
 use crate::error;
 
 /// Either side of one connection.
@@ -48,7 +49,10 @@ impl TlsSession {
         &mut self,
         wire: &mut Wire,
         call: impl FnOnce(&mut SslStream<Port>) -> Result<T, openssl::ssl::Error>,
-    ) -> Step<T> {
+    ) -> Result<Step<T>, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         // SSL_get_error(3) reads the thread's error queue, where earlier calls, ours or not, may
         // have left something.
         drop(ErrorStack::get());
@@ -56,94 +60,92 @@ impl TlsSession {
         let result = call(&mut self.stream);
         mem::swap(wire, &mut self.stream.get_mut().0);
         match result {
-            Ok(value) => Step::Done(value),
-            Err(error) if error.code() == ErrorCode::WANT_READ => Step::NeedsInput,
-            Err(error) if error.code() == ErrorCode::ZERO_RETURN => Step::Closed,
-            Err(error) => Step::Failed(error::failed(self.stream.ssl(), error)),
+            Ok(value) => Ok(Step::Done(value)),
+            Err(error) if error.code() == ErrorCode::WANT_READ => Ok(Step::NeedsInput),
+            Err(error) if error.code() == ErrorCode::ZERO_RETURN => Ok(Step::Closed),
+            Err(error) => {
+                let error = error::failed(self.stream.ssl(), error);
+                self.failed = Some(error.clone());
+                Err(error)
+            }
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
-        self.failed.clone().map_or(Ok(()), Err)
-    }
-
-    /// Remembers an error, and returns it unless `moved` bytes must be told of first.
-    fn fail(&mut self, error: Error, moved: usize) -> Result<usize, Error> {
-        self.failed = Some(error.clone());
-        if moved > 0 { Ok(moved) } else { Err(error) }
+    /// Whether the library has something to work on without new input.
+    fn has_more(&self, wire: &Wire) -> bool {
+        self.stream.ssl().pending() > 0 || wire.has_record()
     }
 }
 
-/// What became of one call of the library.
+/// What became of a call that did not fail.
 enum Step<T> {
     Done(T),
     NeedsInput,
+    /// The peer's close_notify has come.
     Closed,
-    Failed(Error),
 }
 
 impl Session for TlsSession {
     fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
-        self.check()?;
-        match self.call(wire, SslStream::do_handshake) {
+        match self.call(wire, SslStream::do_handshake)? {
             Step::Done(()) => Ok(Handshake::Done),
             Step::NeedsInput => Ok(Handshake::NeedsInput),
-            // RFC 8446, section 6.1: it says that the sender sends no more, so nothing is agreed.
-            Step::Closed => self.fail(Error::new(ErrorKind::Protocol), 0).map(|_| Handshake::Done),
-            Step::Failed(error) => self.fail(error, 0).map(|_| Handshake::Done),
+            Step::Closed => {
+                let error = Error::new(ErrorKind::Truncated(Phase::Handshake)).with_backend(NAME);
+                self.failed = Some(error.clone());
+                Err(error)
+            }
         }
     }
 
     fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
-        if self.closed {
-            return Ok(Read::Closed);
-        }
-        self.check()?;
         let mut n = 0;
-        while n < buf.len() {
+        while n < buf.len() && !self.closed {
             match self.call(wire, |stream| stream.ssl_read(&mut buf[n..])) {
-                Step::Done(read) => n += read,
-                Step::NeedsInput if n == 0 => return Ok(Read::NeedsInput),
-                Step::NeedsInput => return Ok(Read::Data { n, more: false }),
-                Step::Closed => {
-                    self.closed = true;
-                    return Ok(if n == 0 { Read::Closed } else { Read::Data { n, more: true } });
-                }
-                Step::Failed(error) => {
-                    return self.fail(error, n).map(|n| Read::Data { n, more: true });
-                }
+                Ok(Step::Done(read)) => n += read,
+                Ok(Step::NeedsInput) => break,
+                Ok(Step::Closed) => self.closed = true,
+                Err(error) if n == 0 => return Err(error),
+                Err(_) => break,
+            }
+            if !self.has_more(wire) {
+                break;
             }
         }
-        let more = self.stream.ssl().pending() > 0 || wire.has_record();
-        Ok(Read::Data { n, more })
+        match n {
+            0 if self.closed => Ok(Read::Closed),
+            0 => Ok(Read::NeedsInput),
+            _ => {
+                let more = self.closed || self.failed.is_some() || self.has_more(wire);
+                Ok(Read::Data { n, more })
+            }
+        }
     }
 
     fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<usize, Error> {
-        self.check()?;
         let data = &data[..data.len().min(wire.room())];
         let mut n = 0;
+        // One record for each call, if the context came ready from `SslConnector`.
         while n < data.len() {
             match self.call(wire, |stream| stream.ssl_write(&data[n..])) {
-                Step::Done(written) => n += written,
-                // In the middle of a message after the handshake, and nothing was kept.
-                Step::NeedsInput | Step::Closed => break,
-                Step::Failed(error) => return self.fail(error, n),
+                Ok(Step::Done(written)) => n += written,
+                // The peer has sent part of a message that comes after the handshake, such as a
+                // ticket; the library keeps nothing of `data`.
+                Ok(Step::NeedsInput | Step::Closed) => break,
+                Err(error) if n == 0 => return Err(error),
+                Err(_) => break,
             }
         }
         Ok(n)
     }
 
     fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
-        self.check()?;
         let sent = self.stream.get_shutdown().contains(ShutdownState::SENT);
         // In the handshake the library refuses, and there is nothing to end yet.
         if sent || !self.stream.ssl().is_init_finished() {
             return Ok(());
         }
-        match self.call(wire, SslStream::shutdown) {
-            Step::Failed(error) => self.fail(error, 0).map(drop),
-            _ => Ok(()),
-        }
+        self.call(wire, SslStream::shutdown).map(drop)
     }
 
     fn negotiated(&self) -> Negotiated {

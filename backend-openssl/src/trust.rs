@@ -3,6 +3,8 @@
 //! OpenSSL verifies; a callback adds the rules that it does not know, so that the peer is told by
 //! an alert within the handshake, and keeps what an error should tell of the certificate.
 
+use std::ops::RangeInclusive;
+
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslContextBuilder, SslRef, SslVerifyMode};
 use openssl::stack::StackRef;
@@ -124,6 +126,9 @@ impl Verifier {
 /// A self-signed leaf that is not in the store.
 const X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: i32 = 18;
 
+/// From that one to `X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE`: no chain led to the store.
+const UNTRUSTED: RangeInclusive<i32> = X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT..=21;
+
 /// The error for a fault that the library found.
 fn refused(leaf: &Certificate, current: &Certificate, chain: &X509StoreContextRef) -> Error {
     use CertificateReason as Reason;
@@ -142,7 +147,7 @@ fn refused(leaf: &Certificate, current: &Certificate, chain: &X509StoreContextRe
     };
     let error = Error::certificate(reason);
     let Ok(mut details) = at_fault.details() else { return error };
-    if reason == Reason::UnknownIssuer {
+    if UNTRUSTED.contains(&chain.error().as_raw()) {
         // Every one of them is the peer's, since none led to the store.
         details = details.of_chain(chain.chain().map_or(0, StackRef::len));
     }
