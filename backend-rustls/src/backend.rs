@@ -24,7 +24,7 @@ pub struct Rustls {
 
 /// rustls with its default provider here: aws-lc-rs where it is compiled in, *ring* otherwise.
 pub fn backend() -> &'static dyn Backend {
-    default_backend()
+    &DEFAULT
 }
 
 /// rustls with aws-lc-rs.
@@ -40,28 +40,23 @@ pub fn ring() -> &'static dyn Backend {
 }
 
 #[cfg(feature = "aws-lc-rs")]
-static AWS_LC_RS: Rustls = Rustls {
+pub(crate) static AWS_LC_RS: Rustls = Rustls {
     name: NAME,
     provider: rustls::crypto::aws_lc_rs::default_provider,
     ticketer: rustls::crypto::aws_lc_rs::Ticketer::new,
 };
 
 #[cfg(feature = "ring")]
-static RING: Rustls = Rustls {
+pub(crate) static RING: Rustls = Rustls {
     name: if cfg!(feature = "aws-lc-rs") { "rustls-ring" } else { NAME },
     provider: rustls::crypto::ring::default_provider,
     ticketer: rustls::crypto::ring::Ticketer::new,
 };
 
-pub(crate) fn default_backend() -> &'static Rustls {
-    #[cfg(feature = "aws-lc-rs")]
-    return &AWS_LC_RS;
-    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-    return &RING;
-    // Not reached: lib.rs refuses to compile.
-    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-    unimplemented!()
-}
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) use self::AWS_LC_RS as DEFAULT;
+#[cfg(not(feature = "aws-lc-rs"))]
+pub(crate) use self::RING as DEFAULT;
 
 impl Rustls {
     pub(crate) fn provider(&self) -> Arc<CryptoProvider> {
@@ -83,11 +78,11 @@ impl Backend for Rustls {
     }
 
     fn connector(&'static self, config: &ClientConfig) -> Result<Arc<dyn Connector>, Error> {
-        Ok(Arc::new(client::Client::new(self, config)?))
+        Ok(Arc::new(client::RustlsConnector::new(self, config)?))
     }
 
     fn acceptor(&'static self, config: &ServerConfig) -> Result<Arc<dyn Acceptor>, Error> {
-        Ok(Arc::new(server::Server::new(self, config)?))
+        Ok(Arc::new(server::RustlsAcceptor::new(self, config)?))
     }
 }
 

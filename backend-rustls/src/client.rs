@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use polytls_core::{Backend, ClientConfig, Connector, Error, Resumption, ServerName};
 use rustls::ClientConnection;
-use rustls::client::WantsClientCert;
+use rustls::sign::SingleCertAndKey;
 
 use crate::backend::{Rustls, versions};
 use crate::error::{Side, translate};
-use crate::session::RustlsSession;
+use crate::session::TlsSession;
 use crate::{identity, trust};
 
 /// A client context.
-pub(crate) struct Client {
+pub(crate) struct RustlsConnector {
     backend: &'static Rustls,
     config: Arc<rustls::ClientConfig>,
 }
 
-impl Client {
+impl RustlsConnector {
     pub(crate) fn new(backend: &'static Rustls, config: &ClientConfig) -> Result<Self, Error> {
         let provider = backend.provider();
         let verifier = trust::server_verifier(config, &provider)?;
@@ -28,29 +28,25 @@ impl Client {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut built = match config.identity() {
-            Some(identity) => with_identity(builder, identity::load(identity, &provider)?),
+            Some(identity) => {
+                let key = identity::load(identity, &provider)?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+            }
             None => builder.with_no_client_auth(),
         };
         built.alpn_protocols = config.alpn().to_vec();
         if config.resumption() == Resumption::Disabled {
             built.resumption = rustls::client::Resumption::disabled();
         }
-        Ok(Self::from_config(backend, Arc::new(built)))
+        Ok(Self::ready(backend, Arc::new(built)))
     }
 
-    pub(crate) fn from_config(backend: &'static Rustls, config: Arc<rustls::ClientConfig>) -> Self {
+    pub(crate) fn ready(backend: &'static Rustls, config: Arc<rustls::ClientConfig>) -> Self {
         Self { backend, config }
     }
 }
 
-fn with_identity(
-    builder: rustls::ConfigBuilder<rustls::ClientConfig, WantsClientCert>,
-    key: Arc<rustls::sign::CertifiedKey>,
-) -> rustls::ClientConfig {
-    builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
-}
-
-impl Connector for Client {
+impl Connector for RustlsConnector {
     fn backend(&self) -> &'static dyn Backend {
         self.backend
     }
@@ -59,13 +55,13 @@ impl Connector for Client {
         // rustls sends no server name indication for an IP address.
         let connection = ClientConnection::new(self.config.clone(), name.to_pki())
             .map_err(|error| translate(error, Side::Client).with_backend(self.backend.name()))?;
-        Ok(Box::new(RustlsSession::new(connection.into(), self.backend.name())))
+        Ok(Box::new(TlsSession::new(connection.into(), self.backend.name())))
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for RustlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The configuration's own would print every trust anchor.
-        f.debug_struct("Client").field("backend", self.backend).finish_non_exhaustive()
+        f.debug_struct("RustlsConnector").field("backend", self.backend).finish_non_exhaustive()
     }
 }

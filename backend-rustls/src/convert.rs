@@ -1,22 +1,37 @@
-//! Ready rustls configurations as contexts of polytls.
-//!
-//! A ready configuration keeps everything it says: its own provider, verifier, resolver of
-//! certificates and sessions.
+//! Ready configurations of rustls, for what this crate has no option for.
 
 use std::sync::Arc;
 
 use polytls_core::{Acceptor, Connector};
 
-use crate::backend::default_backend;
-use crate::client::Client;
-use crate::server::Server;
+use crate::backend::DEFAULT;
+use crate::client::RustlsConnector;
+use crate::server::RustlsAcceptor;
 
-/// A client context of a ready configuration.
+/// A client context from a ready configuration, whose settings all stay as they are: its provider
+/// and its verifier too.
+///
+/// A connector of tokio-rustls gives its configuration:
+///
+/// ```
+/// # fn context(ready: tokio_rustls::TlsConnector) -> std::sync::Arc<dyn polytls_core::Connector> {
+/// polytls_rustls::connector(ready.config().clone())
+/// # }
+/// ```
 pub fn connector(config: Arc<rustls::ClientConfig>) -> Arc<dyn Connector> {
-    Arc::new(Client::from_config(default_backend(), config))
+    Arc::new(RustlsConnector::ready(&DEFAULT, config))
 }
 
-/// A server context of a ready configuration.
+/// A server context from a ready configuration, whose settings all stay as they are: its provider
+/// and its verifier too.
+///
+/// An acceptor of tokio-rustls gives its configuration:
+///
+/// ```
+/// # fn context(ready: tokio_rustls::TlsAcceptor) -> std::sync::Arc<dyn polytls_core::Acceptor> {
+/// polytls_rustls::acceptor(ready.config().clone())
+/// # }
+/// ```
 pub fn acceptor(config: Arc<rustls::ServerConfig>) -> Arc<dyn Acceptor> {
-    Arc::new(Server::from_config(default_backend(), config))
+    Arc::new(RustlsAcceptor::ready(&DEFAULT, config))
 }

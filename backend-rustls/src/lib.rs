@@ -1,12 +1,13 @@
-//! The [rustls](https://docs.rs/rustls) backend of polytls.
+//! The rustls backend of `polytls`.
 //!
-//! Applications choose it with the feature `rustls` of `polytls`. This crate itself is for those who
-//! want a certain provider of cryptography, or who have a rustls configuration already.
+//! Applications choose it by the feature `rustls` of `polytls`. This crate itself is for those who
+//! want a certain provider of cryptography, or who bring a ready [`rustls::ClientConfig`] or
+//! [`rustls::ServerConfig`]: see [`connector`] and [`acceptor`].
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `aws-lc-rs` (default) | the backend `rustls` on aws-lc-rs |
-//! | `ring` | the backend on *ring*: named `rustls`, or `rustls-ring` when aws-lc-rs is there too |
+//! | `aws-lc-rs` (default) | the backend `rustls`, on aws-lc-rs |
+//! | `ring` | the same on *ring*: named `rustls`, or `rustls-ring` when aws-lc-rs is there too |
 //! | `prefer-post-quantum` | the post-quantum key exchange is offered first (aws-lc-rs) |
 //!
 //! The provider is always passed to rustls explicitly: the default of the process is neither read
@@ -20,19 +21,19 @@ compile_error!(
 
 mod backend;
 mod client;
-pub mod convert;
+mod convert;
 mod error;
 mod identity;
 mod server;
 mod session;
 mod trust;
 
-pub use backend::{Rustls, backend};
-
 #[cfg(feature = "aws-lc-rs")]
 pub use backend::aws_lc_rs;
 #[cfg(feature = "ring")]
 pub use backend::ring;
+pub use backend::{Rustls, backend};
+pub use convert::{acceptor, connector};
 
-/// The version of rustls that the conversions take.
+/// The library beneath, for those who configure it themselves.
 pub use rustls;

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use polytls_core::{Acceptor, Backend, Error, Resumption, ServerConfig};
 use rustls::ServerConnection;
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
 
 use crate::backend::{Rustls, versions};
 use crate::error::{Side, translate};
-use crate::session::RustlsSession;
+use crate::session::TlsSession;
 use crate::{identity, trust};
 
 /// A server context.
-pub(crate) struct Server {
+pub(crate) struct RustlsAcceptor {
     backend: &'static Rustls,
     config: Arc<rustls::ServerConfig>,
 }
 
-impl Server {
+impl RustlsAcceptor {
     pub(crate) fn new(backend: &'static Rustls, config: &ServerConfig) -> Result<Self, Error> {
         let provider = backend.provider();
         let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
@@ -29,8 +30,7 @@ impl Server {
             None => builder.with_no_client_auth(),
         };
         let key = identity::load(config.identity(), &provider)?;
-        let mut built =
-            builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)));
+        let mut built = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         built.alpn_protocols = config.alpn().to_vec();
         match config.resumption() {
             // Sealed tickets rather than a cache: a cache of any size fails a busy server.
@@ -43,15 +43,15 @@ impl Server {
                 built.send_tls13_tickets = 0;
             }
         }
-        Ok(Self::from_config(backend, Arc::new(built)))
+        Ok(Self::ready(backend, Arc::new(built)))
     }
 
-    pub(crate) fn from_config(backend: &'static Rustls, config: Arc<rustls::ServerConfig>) -> Self {
+    pub(crate) fn ready(backend: &'static Rustls, config: Arc<rustls::ServerConfig>) -> Self {
         Self { backend, config }
     }
 }
 
-impl Acceptor for Server {
+impl Acceptor for RustlsAcceptor {
     fn backend(&self) -> &'static dyn Backend {
         self.backend
     }
@@ -59,13 +59,13 @@ impl Acceptor for Server {
     fn start(&self) -> Result<Box<dyn polytls_core::Session>, Error> {
         let connection = ServerConnection::new(self.config.clone())
             .map_err(|error| translate(error, Side::Server).with_backend(self.backend.name()))?;
-        Ok(Box::new(RustlsSession::new(connection.into(), self.backend.name())))
+        Ok(Box::new(TlsSession::new(connection.into(), self.backend.name())))
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for RustlsAcceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The configuration's own would print every trust anchor.
-        f.debug_struct("Server").field("backend", self.backend).finish_non_exhaustive()
+        f.debug_struct("RustlsAcceptor").field("backend", self.backend).finish_non_exhaustive()
     }
 }

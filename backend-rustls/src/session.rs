@@ -13,7 +13,7 @@ use crate::error::{Side, translate};
 use crate::trust;
 
 /// A connection of either side.
-pub(crate) struct RustlsSession {
+pub(crate) struct TlsSession {
     tls: Connection,
     backend: &'static str,
     /// An error that came behind plaintext which has not been read yet, or behind the last message
@@ -21,7 +21,7 @@ pub(crate) struct RustlsSession {
     late: Option<Error>,
 }
 
-impl RustlsSession {
+impl TlsSession {
     pub(crate) fn new(mut tls: Connection, backend: &'static str) -> Self {
         // The wire has the limit: what rustls takes must be in it when the call is over.
         tls.set_buffer_limit(None);
@@ -72,7 +72,7 @@ impl RustlsSession {
     }
 }
 
-impl Session for RustlsSession {
+impl Session for TlsSession {
     fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
         loop {
             self.flush(wire)?;
@@ -168,9 +168,9 @@ impl Session for RustlsSession {
     }
 }
 
-impl fmt::Debug for RustlsSession {
+impl fmt::Debug for TlsSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RustlsSession")
+        f.debug_struct("TlsSession")
             .field("backend", &self.backend)
             .field("handshaking", &self.tls.is_handshaking())
             .finish_non_exhaustive()
