@@ -1,0 +1,5 @@
+//! Certificates of clients: asked for, verified, refused.
+
+use crate::Case;
+
+pub(super) const CASES: &[Case] = &[];

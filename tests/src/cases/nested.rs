@@ -1,0 +1,5 @@
+//! TLS inside TLS.
+
+use crate::Case;
+
+pub(super) const CASES: &[Case] = &[];
