@@ -228,7 +228,9 @@ impl Connection {
             return Ok(Progress::NeedsOutput);
         }
         match self.session.write(&mut self.wire, data) {
-            Ok(0) => Ok(Progress::NeedsOutput),
+            // There is room, so it is something else: OpenSSL wants the rest of a message of the peer
+            // (a ticket in pieces, say) before it writes on.
+            Ok(0) => Ok(Progress::NeedsInput),
             Ok(n) => Ok(Progress::Ready(n)),
             Err(error) => Err(self.fail(error)),
         }

@@ -116,7 +116,7 @@ pub(super) fn write<S: StreamSocket + ?Sized>(
                 return Ok(n);
             }
             Ok(Progress::NeedsOutput) => send(access, socket, Phase::Write)?,
-            Ok(Progress::NeedsInput) => receive(access, socket, Phase::Handshake)?,
+            Ok(Progress::NeedsInput) => receive_for_writer(access, socket)?,
             Err(error) => return Err(fail(access, socket, error)),
         }
     }
@@ -222,6 +222,20 @@ fn receive<S: StreamSocket + ?Sized>(
         Err(error) => return Err(transport_error(error, phase)),
     }
     Ok(())
+}
+
+/// Receives although plaintext is to be written, for a library that first wants the rest of a message
+/// which the peer has begun.
+fn receive_for_writer<A: Access, S: StreamSocket + ?Sized>(
+    access: &mut A,
+    socket: &S,
+) -> Result<(), Error> {
+    if A::ALONE {
+        return receive(access, socket, Phase::Write);
+    }
+    // Receiving is the other half's; two at once would mix up the order of what comes.
+    Err(Error::new(ErrorKind::Protocol)
+        .with_detail("the peer holds back the rest of a message that must be read before writing"))
 }
 
 /// The connection has failed: lets the alert leave, and tells the peer that nothing follows.

@@ -128,6 +128,9 @@ impl<S: StreamSocket> fmt::Debug for Shared<S> {
 
 /// How a driver reaches the state: for a moment at a time, so that the other half can too.
 pub(super) trait Access {
+    /// Whether nobody else can reach the state.
+    const ALONE: bool;
+
     /// Gives the state for as long as it lives.
     type Guard<'a>: DerefMut<Target = State>
     where
@@ -140,6 +143,8 @@ pub(super) trait Access {
 pub(super) struct Alone<'a>(&'a mut State);
 
 impl Access for Alone<'_> {
+    const ALONE: bool = true;
+
     type Guard<'a>
         = &'a mut State
     where
@@ -154,6 +159,8 @@ impl Access for Alone<'_> {
 pub(super) struct Locked<'l>(&'l Mutex<State>);
 
 impl Access for Locked<'_> {
+    const ALONE: bool = false;
+
     type Guard<'a>
         = MutexGuard<'a, State>
     where
