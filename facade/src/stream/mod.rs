@@ -116,8 +116,8 @@ impl<S: StreamSocket> TlsStream<S> {
         self.shared.socket()
     }
 
-    /// Gives the socket back, without close_notify, and the bytes that were received and not
-    /// decrypted: what the peer sent after its close_notify, when it goes on in plaintext.
+    /// Gives the socket back, without close_notify, and the bytes that were received and that the
+    /// backend has not taken.
     pub fn into_inner(self) -> (S, Vec<u8>) {
         self.shared.into_parts()
     }

@@ -113,8 +113,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         there(self.transport.as_ref())
     }
 
-    /// Gives the transport back, without close_notify, and the bytes that were received and not
-    /// decrypted.
+    /// Gives the transport back, without close_notify, and the bytes that were received and that the
+    /// backend has not taken.
     pub fn into_inner(mut self) -> (S, Vec<u8>) {
         let unread = self.driver.connection.unread_input().to_vec();
         (there(self.transport.take()), unread)
