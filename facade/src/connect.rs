@@ -129,7 +129,7 @@ where
     let socket = connect_to_any(&candidates, deadline)?;
     // A handshake is small messages back and forth: waiting to fill segments costs 40 ms each.
     socket.set_nodelay(true).map_err(|error| Error::io(ErrorKind::Connect, error))?;
-    let deadline = earlier(deadline, plan.context.handshake_timeout());
+    let deadline = earlier(deadline, plan.context.handshake_timeout(), Instant::now());
     client_stream(socket, &plan.context, &plan.name, deadline, &[])
 }
 
@@ -219,7 +219,7 @@ fn connect_to_any(
 ) -> Result<TcpStream, Error> {
     let mut failures = Failures::default();
     for (i, &address) in candidates.iter().enumerate() {
-        let attempt = match share(deadline, candidates.len() - i)? {
+        let attempt = match share(deadline, candidates.len() - i, Instant::now())? {
             None => TcpStream::connect(address),
             Some(share) => TcpStream::connect_timeout(&address, share),
         };
@@ -228,16 +228,17 @@ fn connect_to_any(
             Err(error) => failures.add(address, error),
         }
     }
-    Err(failures.into_error(deadline))
+    Err(failures.into_error(deadline, Instant::now()))
 }
 
 /// An equal share of the time that is left for each address that is left.
 pub(crate) fn share(
     deadline: Option<Instant>,
     addresses: usize,
+    now: Instant,
 ) -> Result<Option<Duration>, Error> {
     let Some(deadline) = deadline else { return Ok(None) };
-    let left = deadline.saturating_duration_since(Instant::now());
+    let left = deadline.saturating_duration_since(now);
     let parts = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
     match left / parts {
         Duration::ZERO => Err(Error::new(ErrorKind::Timeout(Phase::Connect))),
@@ -258,8 +259,8 @@ impl Failures {
         self.last = Some(error);
     }
 
-    pub(crate) fn into_error(self, deadline: Option<Instant>) -> Error {
-        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    pub(crate) fn into_error(self, deadline: Option<Instant>, now: Instant) -> Error {
+        let late = deadline.is_some_and(|deadline| now >= deadline);
         let tried: Vec<_> = self.tried.iter().map(ToString::to_string).collect();
         let error = match self.last {
             Some(error) if late && error.kind() == io::ErrorKind::TimedOut => {

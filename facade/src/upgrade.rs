@@ -82,7 +82,7 @@ pub fn ssl_client_upgrade<S: StreamSocket>(
         Some(context) => context,
         None => default_client_ssl_context()?,
     };
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), Instant::now());
     client_stream(socket, &context, &name, deadline, &options.leftover)
 }
 
@@ -125,7 +125,7 @@ pub fn ssl_server_upgrade_with<S: StreamSocket>(
     options: UpgradeOptions,
 ) -> Result<TlsStream<S>, Error> {
     refuse_client_context(&options)?;
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), Instant::now());
     let mut connection = Connection::server(context)?;
     connection.received_before(&options.leftover);
     shake_hands(TlsStream::new(connection, socket, deadline))
@@ -185,8 +185,12 @@ pub(crate) fn refuse_client_context(options: &UpgradeOptions) -> Result<(), Erro
 }
 
 /// The earlier of a deadline and a time from now.
-pub(crate) fn earlier(deadline: Option<Instant>, timeout: Option<Duration>) -> Option<Instant> {
-    let from_now = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+pub(crate) fn earlier(
+    deadline: Option<Instant>,
+    timeout: Option<Duration>,
+    now: Instant,
+) -> Option<Instant> {
+    let from_now = timeout.and_then(|timeout| now.checked_add(timeout));
     match (deadline, from_now) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),

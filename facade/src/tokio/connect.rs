@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
+use super::now;
 use super::stream::TlsStream;
 use crate::address::Address;
 use crate::connect::{ConnectOptions, Failures, Plan, Resolver, judge_resolution, share};
@@ -48,13 +49,13 @@ where
     A: TryInto<Address>,
     A::Error: Into<Error>,
 {
-    let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = options.timeout.and_then(|timeout| now().checked_add(timeout));
     let Plan { address, name, context } = Plan::new(address, &options)?;
     let candidates = resolve(&address, options.resolver, deadline).await?;
     let socket = connect_to_any(&candidates, deadline).await?;
     // A handshake is small messages back and forth: waiting to fill segments costs 40 ms each.
     socket.set_nodelay(true).map_err(|error| Error::io(ErrorKind::Connect, error))?;
-    let deadline = earlier(deadline, context.handshake_timeout());
+    let deadline = earlier(deadline, context.handshake_timeout(), now());
     client_stream(socket, &context, &name, deadline, &[]).await
 }
 
@@ -92,7 +93,7 @@ pub async fn ssl_client_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
         Some(context) => context,
         None => default_client_ssl_context()?,
     };
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), now());
     client_stream(stream, &context, &name, deadline, &options.leftover).await
 }
 
@@ -141,7 +142,7 @@ pub async fn ssl_server_upgrade_with<S: AsyncRead + AsyncWrite + Unpin>(
     options: UpgradeOptions,
 ) -> Result<TlsStream<S>, Error> {
     refuse_client_context(&options)?;
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()));
+    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), now());
     let mut connection = Connection::server(context)?;
     connection.received_before(&options.leftover);
     shake_hands(TlsStream::new(connection, stream, deadline)).await
@@ -200,7 +201,7 @@ async fn connect_to_any(
     let mut failures = Failures::default();
     for (i, &address) in candidates.iter().enumerate() {
         let attempt = TcpStream::connect(address);
-        let attempt = match share(deadline, candidates.len() - i)? {
+        let attempt = match share(deadline, candidates.len() - i, now())? {
             None => attempt.await,
             Some(share) => tokio::time::timeout(share, attempt)
                 .await
@@ -211,5 +212,5 @@ async fn connect_to_any(
             Err(error) => failures.add(address, error),
         }
     }
-    Err(failures.into_error(deadline))
+    Err(failures.into_error(deadline, now()))
 }

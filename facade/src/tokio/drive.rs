@@ -2,15 +2,23 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
 
 use polytls_core::{Error, ErrorKind, Phase, io_error_is_closed_transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep, sleep_until};
 
+use super::now;
 use super::wake::{Both, Task};
 use crate::connection::{Connection, Progress};
+use crate::upgrade::earlier;
+
+/// How long what is still to be said, an alert or close_notify, may take to leave.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many times what has come is thrown away at an end, a few KiB each.
+const MOST_DISCARDS: usize = 64;
 
 /// What a stream needs beside its transport.
 pub(super) struct Driver {
@@ -18,11 +26,26 @@ pub(super) struct Driver {
     /// When the handshake must be over.
     deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The handshake is done, and what the peer needs of it is with the transport.
+    shaken: bool,
+    /// When [`PATIENCE`] ends.
+    farewell: Option<Pin<Box<Sleep>>>,
     both: Both,
     /// Bytes went to the transport that it may keep in a buffer of its own.
     unflushed: bool,
+    /// The transport's write side has ended.
+    ended: bool,
     /// The transport takes no more output; reading may still tell why.
     output_broken: Option<io::ErrorKind>,
+}
+
+/// How much of the last flight a handshake waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastFlight {
+    /// What the peer cannot do without. A TLS 1.3 server's tickets may leave with its first data.
+    Needed,
+    /// Everything.
+    Whole,
 }
 
 impl Driver {
@@ -31,8 +54,11 @@ impl Driver {
             connection,
             deadline,
             timer: None,
+            shaken: false,
+            farewell: None,
             both: Both::default(),
             unflushed: false,
+            ended: false,
             output_broken: None,
         }
     }
@@ -43,27 +69,25 @@ impl Driver {
         self.timer = None;
     }
 
-    /// Takes the handshake to its end, and sends what the peer needs to finish its own.
+    /// Takes the handshake to its end, and sends its last flight.
     pub(super) fn poll_handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         transport: &mut S,
+        flight: LastFlight,
         task: Task,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if !self.connection.is_handshaking() && self.timer.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        loop {
+        while !self.shaken {
             match self.connection.handshake() {
                 Ok(Progress::Ready(())) => {
-                    if self.connection.peer_waits_for_output() {
+                    if flight == LastFlight::Whole || self.connection.peer_waits_for_output() {
                         match self.poll_send(transport, task, cx)? {
                             Poll::Ready(()) => {}
                             Poll::Pending => return self.poll_deadline(task, cx),
                         }
                     }
+                    self.shaken = true;
                     self.timer = None;
-                    return Poll::Ready(Ok(()));
                 }
                 Ok(Progress::NeedsInput | Progress::NeedsOutput) => {
                     // Goes on to read when its write is pending: two ends that both wait to write
@@ -77,6 +101,7 @@ impl Driver {
                 Err(error) => return self.poll_fail(transport, task, cx, error),
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads plaintext; 0 when the peer has closed.
@@ -86,7 +111,7 @@ impl Driver {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<Result<usize, Error>> {
-        ready!(self.poll_handshake(transport, Task::Reader, cx))?;
+        ready!(self.poll_handshake(transport, LastFlight::Needed, Task::Reader, cx))?;
         loop {
             match self.connection.read(buf) {
                 Ok(Progress::Ready(n)) => return Poll::Ready(Ok(n)),
@@ -97,9 +122,7 @@ impl Driver {
                 Ok(Progress::NeedsOutput) => {
                     ready!(self.poll_send(transport, Task::Reader, cx))?;
                 }
-                Err(error) => {
-                    ready!(self.poll_fail::<S, ()>(transport, Task::Reader, cx, error))?;
-                }
+                Err(error) => return self.poll_fail(transport, Task::Reader, cx, error),
             }
         }
     }
@@ -111,7 +134,7 @@ impl Driver {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<Result<usize, Error>> {
-        ready!(self.poll_handshake(transport, Task::Writer, cx))?;
+        ready!(self.poll_handshake(transport, LastFlight::Needed, Task::Writer, cx))?;
         loop {
             self.check_output()?;
             match self.connection.write_vectored(parts) {
@@ -124,11 +147,10 @@ impl Driver {
                     ready!(self.poll_send(transport, Task::Writer, cx))?;
                 }
                 Ok(Progress::NeedsInput) => {
+                    let _ = self.poll_send(transport, Task::Writer, cx)?;
                     ready!(self.poll_receive(transport, Task::Writer, cx))?;
                 }
-                Err(error) => {
-                    ready!(self.poll_fail::<S, ()>(transport, Task::Writer, cx, error))?;
-                }
+                Err(error) => return self.poll_fail(transport, Task::Writer, cx, error),
             }
         }
     }
@@ -139,7 +161,7 @@ impl Driver {
         transport: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        ready!(self.poll_handshake(transport, Task::Writer, cx))?;
+        ready!(self.poll_handshake(transport, LastFlight::Needed, Task::Writer, cx))?;
         ready!(self.poll_send(transport, Task::Writer, cx))?;
         Poll::Ready(self.check_output())
     }
@@ -150,39 +172,62 @@ impl Driver {
         transport: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let closed = self.connection.close();
-        ready!(self.poll_send(transport, Task::Writer, cx))?;
-        if self.output_broken.is_none() {
-            let ended = ready!(Pin::new(transport).poll_shutdown(cx));
-            if let Err(error) = ended {
-                if !io_error_is_closed_transport(&error) {
-                    return Poll::Ready(Err(Error::io(ErrorKind::Io, error)));
-                }
-            }
+        if self.connection.is_handshaking() && !self.connection.is_closed() {
+            // A reader may wait for a handshake that is now over.
+            self.both.wake();
         }
+        let closed = self.connection.close();
+        ready!(self.poll_end(transport, Task::Writer, cx))?;
         Poll::Ready(closed)
+    }
+
+    /// [`poll_close`](Self::poll_close), which a peer that has stopped reading cannot hold for ever.
+    pub(super) fn poll_shutdown<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        transport: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if let Poll::Ready(result) = self.poll_close(transport, cx) {
+            self.farewell = None;
+            return Poll::Ready(result);
+        }
+        ready!(self.poll_patience(Task::Writer, cx));
+        Poll::Ready(Err(Error::new(ErrorKind::Timeout(Phase::Close))))
     }
 
     /// Ends the stream without waiting, as the blocking side does: close_notify only if everything
     /// written has left, and only if the transport takes it at once.
     pub(super) fn abandon<S: AsyncRead + AsyncWrite + Unpin>(&mut self, transport: &mut S) {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         let connection = &mut self.connection;
         let all_has_left = connection.output().is_empty() && self.output_broken.is_none();
         let may_speak = !connection.is_handshaking() && connection.failure().is_none();
         if all_has_left && may_speak && !connection.is_closed() && connection.close().is_ok() {
-            let _ = self.poll_send(transport, Task::Writer, &mut cx);
-            let _ = Pin::new(&mut *transport).poll_shutdown(&mut cx);
+            let _ = self.poll_end(transport, Task::Writer, &mut cx);
         }
-        // Bytes that lie unread when a socket is closed reset it, and take what was sent with them.
-        let mut sink = [0; 4096];
-        for _ in 0..64 {
-            let mut sink = ReadBuf::new(&mut sink);
-            let read = Pin::new(&mut *transport).poll_read(&mut cx, &mut sink);
-            if !matches!(read, Poll::Ready(Ok(()))) || sink.filled().is_empty() {
-                return;
+        discard(transport);
+    }
+
+    /// Sends the output and ends the transport's write side.
+    fn poll_end<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        transport: &mut S,
+        task: Task,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        ready!(self.poll_send(transport, task, cx))?;
+        if self.ended || self.output_broken.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let waker = self.both.waker(task, cx);
+        let result = ready!(Pin::new(transport).poll_shutdown(&mut Context::from_waker(&waker)));
+        self.ended = true;
+        Poll::Ready(match result {
+            Err(error) if !io_error_is_closed_transport(&error) => {
+                Err(Error::io(ErrorKind::Io, error))
             }
-        }
+            _ => Ok(()),
+        })
     }
 
     /// Sends the output and flushes the transport. One that takes no more is remembered, not
@@ -200,14 +245,18 @@ impl Driver {
         if self.connection.output().is_empty() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
-        match self.poll_send_with(transport, cx) {
-            Poll::Pending => {
-                // Both tasks may need this to go on, whichever of them is polling now.
-                let waker = self.both.waker(task, cx);
-                self.poll_send_with(transport, &mut Context::from_waker(&waker))
-            }
-            done => done,
+        if let Poll::Ready(result) = self.poll_send_with(transport, cx) {
+            return Poll::Ready(result);
         }
+        // Both tasks may need this to go on, whichever of them is polling now.
+        let waker = self.both.waker(task, cx);
+        let result = self.poll_send_with(transport, &mut Context::from_waker(&waker));
+        if result.is_ready() {
+            // Between the two attempts this task's waker stood in place of both: the other one may
+            // wait for what has just been done.
+            self.both.wake();
+        }
+        result
     }
 
     fn poll_send_with<S: AsyncWrite + Unpin>(
@@ -251,12 +300,10 @@ impl Driver {
         task: Task,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let received = if self.connection.is_handshaking() {
-            let waker = self.both.waker(task, cx);
-            self.poll_receive_with(transport, &mut Context::from_waker(&waker))
-        } else {
-            self.poll_receive_with(transport, cx)
-        };
+        // Whoever receives may bring what the other one waits for: the handshake's end, or the rest of
+        // a message that stands in the way of writing.
+        let waker = self.both.waker(task, cx);
+        let received = self.poll_receive_with(transport, &mut Context::from_waker(&waker));
         if received.is_pending() {
             self.connection.park();
         }
@@ -288,7 +335,8 @@ impl Driver {
         Poll::Ready(Ok(()))
     }
 
-    /// The connection has failed: the alert leaves first, then the error is returned.
+    /// The connection has failed: the alert leaves first, and the transport's end behind it, so that
+    /// the peer gets both rather than a reset. Then the error is returned.
     fn poll_fail<S: AsyncRead + AsyncWrite + Unpin, T>(
         &mut self,
         transport: &mut S,
@@ -296,12 +344,16 @@ impl Driver {
         cx: &mut Context<'_>,
         error: Error,
     ) -> Poll<Result<T, Error>> {
-        if self.connection.failure().is_some() && self.poll_send(transport, task, cx)?.is_pending()
-        {
-            // A peer that does not listen holds up the error, but not past the deadline.
-            if self.deadline.is_none_or(|deadline| Instant::now() < deadline) {
-                return self.poll_deadline(task, cx);
+        if self.connection.failure().is_some() && !self.ended {
+            let said = self.poll_end(transport, task, cx);
+            // A peer that does not listen holds up the error, but not for ever.
+            if said.is_pending() {
+                ready!(self.poll_patience(task, cx));
             }
+            self.ended = true;
+            discard(transport);
+            // The other task waits for something that will not come.
+            self.both.wake();
         }
         self.timer = None;
         Poll::Ready(Err(error))
@@ -310,17 +362,41 @@ impl Driver {
     /// Waits no longer than until the handshake's deadline.
     fn poll_deadline<T>(&mut self, task: Task, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         let Some(deadline) = self.deadline else { return Poll::Pending };
-        let timer =
-            self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         let waker = self.both.waker(task, cx);
         ready!(timer.as_mut().poll(&mut Context::from_waker(&waker)));
         Poll::Ready(Err(Error::new(ErrorKind::Timeout(Phase::Handshake))))
+    }
+
+    /// Waits no longer than [`PATIENCE`], nor than the handshake's deadline while that counts.
+    fn poll_patience(&mut self, task: Task, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = if self.shaken { None } else { self.deadline };
+        let timer = self.farewell.get_or_insert_with(|| {
+            let until = earlier(deadline, Some(PATIENCE), now());
+            Box::pin(until.map_or_else(|| sleep(PATIENCE), |until| sleep_until(until.into())))
+        });
+        let waker = self.both.waker(task, cx);
+        timer.as_mut().poll(&mut Context::from_waker(&waker))
     }
 
     fn check_output(&self) -> Result<(), Error> {
         match self.output_broken {
             Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
             None => Ok(()),
+        }
+    }
+}
+
+/// Throws away what has come: bytes that lie unread when a socket is closed reset it, and take with
+/// them what was sent last.
+fn discard<S: AsyncRead + Unpin>(transport: &mut S) {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut sink = [0; 4096];
+    for _ in 0..MOST_DISCARDS {
+        let mut sink = ReadBuf::new(&mut sink);
+        let read = Pin::new(&mut *transport).poll_read(&mut cx, &mut sink);
+        if !matches!(read, Poll::Ready(Ok(()))) || sink.filled().is_empty() {
+            return;
         }
     }
 }

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use polytls_core::{Error, ErrorKind};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::now;
 use super::stream::TlsStream;
 use crate::address::Address;
 use crate::connection::Connection;
@@ -132,8 +132,7 @@ impl<L: Listener> TlsListener<L> {
             }
         };
         let context = self.context();
-        let deadline =
-            context.handshake_timeout().and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = context.handshake_timeout().and_then(|timeout| now().checked_add(timeout));
         let connection = Connection::server(&context)?;
         Ok((TlsStream::new(connection, stream, deadline), address))
     }

@@ -35,3 +35,8 @@ mod wake;
 pub use connect::{ssl_client_upgrade, ssl_connect, ssl_server_upgrade, ssl_server_upgrade_with};
 pub use listen::{HandshakeFailure, HandshakenListener, Listener, TlsListener, ssl_listen};
 pub use stream::TlsStream;
+
+/// The time by tokio's clock, which a test may have paused.
+fn now() -> std::time::Instant {
+    ::tokio::time::Instant::now().into_std()
+}

@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 use polytls_core::{Certificate, CipherSuite, Error, ErrorKind, Phase, ProtocolVersion, Tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::drive::Driver;
+use super::drive::{Driver, LastFlight, PATIENCE};
+use super::now;
 use super::wake::Task;
 use crate::connection::Connection;
-
-/// How long `close` and `shutdown` wait.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many bytes `close` drains.
 const MOST_DRAINED: usize = 64 << 20;
@@ -38,14 +36,13 @@ pub struct TlsStream<S: AsyncRead + AsyncWrite + Unpin> {
     /// `None` only after [`TlsStream::into_inner`], which consumes the stream.
     transport: Option<S>,
     driver: Driver,
-    closing: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// Puts a connection on a transport. The handshake has not begun; it must be over by `deadline`.
     pub(super) fn new(connection: Connection, transport: S, deadline: Option<Instant>) -> Self {
         let driver = Driver::new(connection, deadline);
-        Self { transport: Some(transport), driver, closing: None }
+        Self { transport: Some(transport), driver }
     }
 
     /// Takes the handshake to its end; once it is done, does nothing.
@@ -60,15 +57,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     pub async fn handshake(&mut self) -> Result<(), Error> {
         std::future::poll_fn(|cx| {
             let (transport, driver) = self.parts();
-            ready!(driver.poll_handshake(transport, Task::Reader, cx))?;
-            driver.poll_flush(transport, cx)
+            driver.poll_handshake(transport, LastFlight::Whole, Task::Reader, cx)
         })
         .await
     }
 
     /// Gives the handshake this long from now; `None` is for ever.
     pub fn set_handshake_timeout(&mut self, timeout: Option<Duration>) {
-        self.driver.set_deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)));
+        self.driver.set_deadline(timeout.and_then(|timeout| now().checked_add(timeout)));
     }
 
     /// Sends close_notify, ends the transport's write side, and drains what still comes until the
@@ -84,7 +80,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     ///
     /// Cancel safe: close_notify is sent once, whatever is called again.
     pub async fn close(&mut self) -> Result<(), Error> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        self.close_within(PATIENCE).await
+    }
+
+    /// [`close`](Self::close), with another bound of time.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`close`](Self::close).
+    pub async fn close_within(&mut self, timeout: Duration) -> Result<(), Error> {
+        let deadline = tokio::time::Instant::now() + timeout;
         let sent = std::future::poll_fn(|cx| {
             let (transport, driver) = self.parts();
             driver.poll_close(transport, cx)
@@ -185,14 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (transport, driver) = self.parts();
-        if let Poll::Ready(result) = driver.poll_close(transport, cx) {
-            self.closing = None;
-            return Poll::Ready(result.map_err(Into::into));
-        }
-        // A peer that has stopped reading cannot hold this for ever.
-        let timer = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(Error::new(ErrorKind::Timeout(Phase::Close)).into()))
+        driver.poll_shutdown(transport, cx).map_err(Into::into)
     }
 }
 

@@ -34,6 +34,13 @@ impl Both {
         drop(slot);
         Waker::from(Arc::clone(wakers))
     }
+
+    /// Wakes both.
+    pub(super) fn wake(&self) {
+        if let Some(wakers) = &self.0 {
+            wakers.wake_by_ref();
+        }
+    }
 }
 
 impl Wake for Wakers {
