@@ -1,6 +1,5 @@
 //! What a case works with: contexts of the row's backends, and connections between them.
 
-use std::any::Any;
 use std::io::{Read as _, Write as _};
 use std::panic::resume_unwind;
 use std::thread;
@@ -192,10 +191,10 @@ impl Bench {
         client_script: impl FnOnce(&mut Endpoint) -> Result<T, Failure> + Send,
         server_script: impl FnOnce(&mut Endpoint) -> Result<U, Failure> + Send,
     ) -> Result<(T, U), Failure> {
-        let tokio = self.transport() == Transport::Tokio;
+        let transport = self.transport();
         both(
-            || client_script(&mut Endpoint::client(near, tokio, client, name)?),
-            || server_script(&mut Endpoint::server(far, tokio, server)?),
+            || client_script(&mut Endpoint::client(near, transport, client, name)),
+            || server_script(&mut Endpoint::server(far, transport, server)),
         )
     }
 
@@ -210,11 +209,11 @@ impl Bench {
         client_script: impl FnOnce(&mut Endpoint) -> Result<T, Failure> + Send,
         peer: impl FnOnce(&dyn StreamSocket) -> Result<U, Failure> + Send,
     ) -> Result<(T, U), Failure> {
-        let tokio = self.transport() == Transport::Tokio;
-        let (near, far) = self.transport().pair();
+        let transport = self.transport();
+        let (near, far) = transport.pair();
         let far = far.into_stream();
         both(
-            || client_script(&mut Endpoint::client(near, tokio, client, NAME)?),
+            || client_script(&mut Endpoint::client(near, transport, client, NAME)),
             move || peer(&*far),
         )
     }
@@ -230,10 +229,10 @@ impl Bench {
         peer: impl FnOnce(&dyn StreamSocket) -> Result<T, Failure> + Send,
         server_script: impl FnOnce(&mut Endpoint) -> Result<U, Failure> + Send,
     ) -> Result<(T, U), Failure> {
-        let tokio = self.transport() == Transport::Tokio;
-        let (near, far) = self.transport().pair();
+        let transport = self.transport();
+        let (near, far) = transport.pair();
         let near = near.into_stream();
-        both(move || peer(&*near), || server_script(&mut Endpoint::server(far, tokio, server)?))
+        both(move || peer(&*near), || server_script(&mut Endpoint::server(far, transport, server)))
     }
 
     /// Connects the two, exchanges a word each way, closes on both sides, and tells how that went.
@@ -386,15 +385,18 @@ fn outcome(result: Result<Facts, Failed>) -> Result<Result<Facts, Error>, Failur
 }
 
 /// Runs two scripts at the same time; when both fail, tells of both.
+///
+/// # Errors
+///
+/// What either script failed with.
 pub fn both<T: Send, U: Send>(
     client: impl FnOnce() -> Result<T, Failure> + Send,
     server: impl FnOnce() -> Result<U, Failure> + Send,
 ) -> Result<(T, U), Failure> {
-    let panicked = |panic: Box<dyn Any + Send>| resume_unwind(panic);
     let (client, server) = thread::scope(|scope| {
         let server = scope.spawn(server);
         let client = client();
-        (client, server.join().unwrap_or_else(|panic| panicked(panic)))
+        (client, server.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     match (client, server) {
         (Ok(client), Ok(server)) => Ok((client, server)),

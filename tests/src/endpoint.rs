@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use polytls::{
     Certificate, CipherSuite, ClientContext, Connection, Error, ErrorKind, ProtocolVersion,
     ServerContext, StreamSocket, TlsStream, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::runtime::{Builder, Runtime};
 
-use crate::transport::Carrier;
+use crate::transport::{Carrier, Transport};
 
 /// One end of a TLS connection. The handshake runs at the first call that needs it.
 ///
@@ -20,20 +22,29 @@ pub struct Endpoint {
 }
 
 enum Stage {
-    Fresh(Box<Start>),
-    Open(Box<TlsStream<Box<dyn StreamSocket>>>),
+    Fresh(Start),
+    Blocking(TlsStream<Box<dyn StreamSocket>>),
+    Tokio(TokioStream),
     Failed(Error),
 }
 
 struct Start {
     role: Role,
-    socket: Box<dyn StreamSocket>,
-    options: UpgradeOptions,
+    transport: Transport,
+    carrier: Carrier,
 }
 
 enum Role {
     Client { context: ClientContext, name: String },
     Server { context: ServerContext },
+}
+
+/// A tokio stream, with a runtime of its own to block on.
+struct TokioStream {
+    stream: polytls::tokio::TlsStream<tokio::net::TcpStream>,
+    /// The same socket, for what goes past the stream.
+    socket: TcpStream,
+    runtime: Runtime,
 }
 
 /// What an end tells of its connection.
@@ -55,32 +66,20 @@ pub struct Facts {
 
 impl Endpoint {
     /// The client's end, of a server of this name.
-    ///
-    /// # Errors
-    ///
-    /// The kinds of starting a connection.
     pub fn client(
         carrier: Carrier,
-        tokio: bool,
+        transport: Transport,
         context: &ClientContext,
         name: &str,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let role = Role::Client { context: context.clone(), name: name.into() };
-        Ok(Self::new(carrier, tokio, role))
+        Self { stage: Stage::Fresh(Start { role, transport, carrier }) }
     }
 
     /// The server's end.
-    ///
-    /// # Errors
-    ///
-    /// The kinds of starting a connection.
-    pub fn server(carrier: Carrier, tokio: bool, context: &ServerContext) -> Result<Self, Error> {
-        Ok(Self::new(carrier, tokio, Role::Server { context: context.clone() }))
-    }
-
-    fn new(carrier: Carrier, _tokio: bool, role: Role) -> Self {
-        let (socket, options) = (carrier.into_stream(), UpgradeOptions::new());
-        Self { stage: Stage::Fresh(Box::new(Start { role, socket, options })) }
+    pub fn server(carrier: Carrier, transport: Transport, context: &ServerContext) -> Self {
+        let role = Role::Server { context: context.clone() };
+        Self { stage: Stage::Fresh(Start { role, transport, carrier }) }
     }
 
     /// Takes the handshake to its end; once it is done, does nothing.
@@ -89,7 +88,13 @@ impl Endpoint {
     ///
     /// The handshake's, again at every later call.
     pub fn handshake(&mut self) -> Result<(), Error> {
-        self.open()?.handshake()
+        self.open()?;
+        match &mut self.stage {
+            Stage::Tokio(TokioStream { stream, runtime, .. }) => {
+                runtime.block_on(stream.handshake())
+            }
+            _ => self.blocking()?.handshake(),
+        }
     }
 
     /// Sends close_notify and drains what still comes.
@@ -98,7 +103,11 @@ impl Endpoint {
     ///
     /// The stream's.
     pub fn close(&mut self) -> Result<(), Error> {
-        self.open()?.close()
+        self.open()?;
+        match &mut self.stage {
+            Stage::Tokio(TokioStream { stream, runtime, .. }) => runtime.block_on(stream.close()),
+            _ => self.blocking()?.close(),
+        }
     }
 
     /// Sends close_notify; reading goes on.
@@ -106,8 +115,14 @@ impl Endpoint {
     /// # Errors
     ///
     /// The stream's.
-    pub fn close_write(&mut self) -> Result<(), Error> {
-        self.open()?.close_write()
+    pub fn close_write(&mut self) -> io::Result<()> {
+        self.open()?;
+        match &mut self.stage {
+            Stage::Tokio(TokioStream { stream, runtime, .. }) => {
+                runtime.block_on(stream.shutdown())
+            }
+            _ => Ok(self.blocking()?.close_write()?),
+        }
     }
 
     /// Ends the transport, both ways, without a word of TLS.
@@ -141,21 +156,21 @@ impl Endpoint {
         Ok(())
     }
 
-    /// How long a read may block.
+    /// How long a read may block; for blocking streams.
     ///
     /// # Errors
     ///
     /// The transport's.
-    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket()?.set_read_timeout(timeout)
     }
 
-    /// How long a write may block.
+    /// How long a write may block; for blocking streams.
     ///
     /// # Errors
     ///
     /// The transport's.
-    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket()?.set_write_timeout(timeout)
     }
 
@@ -221,62 +236,125 @@ impl Endpoint {
 
     fn look<R>(&self, look: impl FnOnce(&Connection) -> R) -> Option<R> {
         match &self.stage {
-            Stage::Open(stream) => Some(stream.with_connection(look)),
+            Stage::Blocking(stream) => Some(stream.with_connection(look)),
+            Stage::Tokio(tokio) => Some(look(tokio.stream.connection())),
             Stage::Fresh(_) | Stage::Failed(_) => None,
         }
     }
 
     fn socket(&self) -> io::Result<&dyn StreamSocket> {
         match &self.stage {
-            Stage::Fresh(start) => Ok(&*start.socket),
-            Stage::Open(stream) => Ok(&**stream.get_ref()),
+            Stage::Fresh(start) => Ok(start.carrier.stream()),
+            Stage::Blocking(stream) => Ok(&**stream.get_ref()),
+            Stage::Tokio(tokio) => Ok(&tokio.socket),
             Stage::Failed(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    fn open(&mut self) -> Result<&mut TlsStream<Box<dyn StreamSocket>>, Error> {
-        if matches!(self.stage, Stage::Fresh(_)) {
-            let failed = Stage::Failed(Error::new(ErrorKind::Closed));
-            let Stage::Fresh(start) = std::mem::replace(&mut self.stage, failed) else {
-                unreachable!("it was fresh")
-            };
-            let Start { role, socket, options } = *start;
-            let stream = match role {
-                Role::Client { context, name } => {
-                    ssl_client_upgrade(socket, &name, options.context(context))
-                }
-                Role::Server { context } => ssl_server_upgrade(socket, &context),
-            };
-            self.stage = match stream {
-                Ok(stream) => Stage::Open(Box::new(stream)),
-                Err(error) => Stage::Failed(error),
-            };
+    fn open(&mut self) -> Result<(), Error> {
+        if !matches!(self.stage, Stage::Fresh(_)) {
+            return Ok(());
         }
+        let failed = Stage::Failed(Error::new(ErrorKind::Closed));
+        let Stage::Fresh(start) = std::mem::replace(&mut self.stage, failed) else {
+            unreachable!("it was fresh")
+        };
+        match start.open() {
+            Ok(stage) => {
+                self.stage = stage;
+                Ok(())
+            }
+            Err(error) => {
+                self.stage = Stage::Failed(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn blocking(&mut self) -> Result<&mut TlsStream<Box<dyn StreamSocket>>, Error> {
         match &mut self.stage {
-            Stage::Open(stream) => Ok(stream),
+            Stage::Blocking(stream) => Ok(stream),
             Stage::Failed(error) => Err(error.clone()),
-            Stage::Fresh(_) => unreachable!("it was opened"),
+            Stage::Fresh(_) | Stage::Tokio(_) => unreachable!("it was opened, and is not tokio's"),
         }
+    }
+}
+
+impl Start {
+    fn open(self) -> Result<Stage, Error> {
+        let options = UpgradeOptions::new();
+        match (self.transport, self.carrier) {
+            (Transport::Tokio, Carrier::Tcp(socket)) => {
+                TokioStream::open(socket, self.role).map(Stage::Tokio)
+            }
+            (_, carrier) => match self.role {
+                Role::Client { context, name } => {
+                    ssl_client_upgrade(carrier.into_stream(), &name, options.context(context))
+                }
+                Role::Server { context } => ssl_server_upgrade(carrier.into_stream(), &context),
+            }
+            .map(Stage::Blocking),
+        }
+    }
+}
+
+impl TokioStream {
+    fn open(socket: TcpStream, role: Role) -> Result<Self, Error> {
+        use polytls::tokio::{ssl_client_upgrade, ssl_server_upgrade};
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let aside = socket.try_clone().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+            match role {
+                Role::Client { context, name } => {
+                    let options = UpgradeOptions::new().context(context);
+                    ssl_client_upgrade(socket, &name, options).await
+                }
+                Role::Server { context } => ssl_server_upgrade(socket, &context).await,
+            }
+        })?;
+        Ok(Self { stream, socket: aside, runtime })
     }
 }
 
 impl Read for Endpoint {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.open()?.read(buf)
+        self.open()?;
+        match &mut self.stage {
+            Stage::Tokio(TokioStream { stream, runtime, .. }) => runtime.block_on(stream.read(buf)),
+            _ => self.blocking()?.read(buf),
+        }
     }
 }
 
 impl Write for Endpoint {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.open()?.write(data)
+        self.open()?;
+        match &mut self.stage {
+            Stage::Tokio(TokioStream { stream, runtime, .. }) => {
+                runtime.block_on(stream.write(data))
+            }
+            _ => self.blocking()?.write(data),
+        }
     }
 
     fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.open()?.write_vectored(parts)
+        self.open()?;
+        match &mut self.stage {
+            Stage::Tokio(TokioStream { stream, runtime, .. }) => {
+                runtime.block_on(stream.write_vectored(parts))
+            }
+            _ => self.blocking()?.write_vectored(parts),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.open()?.flush()
+        self.open()?;
+        match &mut self.stage {
+            Stage::Tokio(TokioStream { stream, runtime, .. }) => runtime.block_on(stream.flush()),
+            _ => self.blocking()?.flush(),
+        }
     }
 }
 
@@ -284,7 +362,7 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
             Stage::Fresh(_) => "fresh",
-            Stage::Open(_) => "open",
+            Stage::Blocking(_) | Stage::Tokio(_) => "open",
             Stage::Failed(_) => "failed",
         };
         f.debug_struct("Endpoint").field("stage", &stage).finish_non_exhaustive()

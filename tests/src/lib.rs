@@ -8,11 +8,7 @@
 //! The author of a backend runs it like this, in a test with `harness = false`:
 //!
 //! ```no_run
-//! fn main() {
-//!     let arguments = libtest_mimic::Arguments::from_args();
-//!     let backends = polytls::backend::all();
-//!     libtest_mimic::run(&arguments, polytls_conformance::suite(backends)).exit();
-//! }
+//! polytls_conformance::main(polytls::backend::all())
 //! ```
 //!
 //! | module | holds |
@@ -33,6 +29,7 @@
 
 pub mod bench;
 pub mod cases;
+pub mod child;
 pub mod endpoint;
 pub mod failure;
 pub mod faults;
@@ -48,4 +45,4 @@ pub use bench::{Bench, Verdict};
 pub use case::{Case, Row};
 pub use endpoint::{Endpoint, Facts};
 pub use failure::{Failure, expect_error, expect_kind};
-pub use runner::{capability_table, suite};
+pub use runner::{capability_table, main, suite};

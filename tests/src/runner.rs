@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Arguments, Trial};
 use polytls::{
     Backend, Capabilities, Capability, ClientAuth, ClientContext, ErrorKind, ProtocolVersion,
     ServerContext, Verification,
@@ -13,7 +13,28 @@ use crate::bench::trust_only;
 use crate::failure::expect_kind;
 use crate::pki;
 use crate::transport::Transport;
-use crate::{Bench, Case, Failure, Row, cases, ensure, watchdog};
+use crate::{Bench, Case, Failure, Row, cases, child, ensure, watchdog};
+
+/// Runs the suite for these backends and ends the process: the whole of a test's `main`, with
+/// `harness = false`. Takes the arguments that `cargo test` passes on.
+///
+/// Cases about the environment run this program again as their child.
+pub fn main(backends: &'static [&'static dyn Backend]) -> ! {
+    child::serve(backends);
+    let arguments = Arguments::from_args();
+    let conclusion = libtest_mimic::run(&arguments, suite(backends));
+    let names: Vec<_> = backends.iter().map(|backend| backend.name()).collect();
+    let (passed, observed) = counts();
+    if !arguments.list {
+        println!(
+            "{} cases, backends {}: {passed} tests passed, and {observed} observed that a \
+             capability is absent",
+            cases::all().len(),
+            names.join(", "),
+        );
+    }
+    conclusion.exit()
+}
 
 /// Every case of the suite, for these backends, as tests for `libtest_mimic::run`.
 ///

@@ -1,5 +1,169 @@
-//! Certificates of clients: asked for, verified, refused.
+//! Client certificates: what a server asks for, what a client presents.
 
-use crate::Case;
+use polytls::{
+    Capability, CertificateReason as Reason, ClientAuth, ClientContext, Error, ErrorKind,
+    ServerContext,
+};
 
-pub(super) const CASES: &[Case] = &[];
+use crate::bench::trust_only;
+use crate::pki::{self, Algorithm, Authority, Credential, Leaf};
+use crate::transport::Transport;
+use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
+
+const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
+    Case::new(name, run)
+        .transports(&[Transport::Whole, Transport::Bytewise, Transport::Tcp, Transport::Tokio])
+        .client_needs(Capability::ClientIdentity)
+        .server_needs(Capability::ClientAuth)
+}
+
+pub(super) const CASES: &[Case] = &[
+    case("client_auth::required", required),
+    case("client_auth::chain", chain).server_needs(Capability::PeerChain),
+    case("client_auth::required_and_missing", required_and_missing),
+    case("client_auth::optional", optional),
+    case("client_auth::not_asked_for", not_asked_for),
+    case("client_auth::unknown_ca", unknown_ca),
+    case("client_auth::optional_is_still_verified", optional_is_still_verified),
+    case("client_auth::expired", expired),
+    case("client_auth::wrong_usage", wrong_usage),
+    case("client_auth::ca_as_leaf", ca_as_leaf),
+    case("client_auth::missing_intermediate", missing_intermediate),
+    case("client_auth::every_key_algorithm", every_key_algorithm),
+    case("client_auth::server_without_usable_roots", server_without_usable_roots).no_transport(),
+];
+
+fn asking(bench: &Bench, ask: ClientAuth) -> Result<ServerContext, Failure> {
+    Ok(bench.server().client_auth(ask).build()?)
+}
+
+fn root() -> polytls::Trust {
+    trust_only(pki::standard().root.der())
+}
+
+fn presenting(bench: &Bench, credential: &Credential) -> Result<ClientContext, Failure> {
+    Ok(bench.client().identity(credential.identity()).build()?)
+}
+
+fn required(bench: &Bench) -> Result<(), Failure> {
+    let client = presenting(bench, &pki::standard().client)?;
+    let server = asking(bench, ClientAuth::Required(root()))?;
+    let (near, far) = bench.connects(&client, &server)?;
+    ensure_eq!(far.peer_certificates.first(), Some(&pki::standard().client.certificate()));
+    ensure_eq!(near.peer_certificates.first(), Some(&pki::standard().server.certificate()));
+    Ok(())
+}
+
+fn chain(bench: &Bench) -> Result<(), Failure> {
+    let client = presenting(bench, &pki::standard().client)?;
+    let server = asking(bench, ClientAuth::Required(root()))?;
+    let (_, far) = bench.connects(&client, &server)?;
+    let sent: Vec<_> = far.peer_certificates.iter().map(|c| c.der().to_vec()).collect();
+    ensure_eq!(sent, pki::standard().client.chain);
+    Ok(())
+}
+
+/// In TLS 1.3 the client's handshake is over by then; the kind is the same, on whichever call sees
+/// it.
+fn required_and_missing(bench: &Bench) -> Result<(), Failure> {
+    let server = asking(bench, ClientAuth::Required(root()))?;
+    let verdict = bench.verdict(&bench.client().build()?, &server)?;
+    expect_kind(verdict.client, ErrorKind::ClientCertificateRequired)
+        .map_err(|failure| failure.at("client"))?;
+    expect_kind(verdict.server, ErrorKind::ClientCertificateRequired)
+        .map_err(|failure| failure.at("server"))?;
+    Ok(())
+}
+
+fn optional(bench: &Bench) -> Result<(), Failure> {
+    let server = asking(bench, ClientAuth::Optional(root()))?;
+    let (_, far) = bench.connects(&bench.client().build()?, &server)?;
+    ensure!(far.peer_certificates.is_empty(), "{:?}", far.peer_certificates);
+    let client = presenting(bench, &pki::standard().client)?;
+    let (_, far) = bench.connects(&client, &server)?;
+    ensure_eq!(far.peer_certificates.first(), Some(&pki::standard().client.certificate()));
+    Ok(())
+}
+
+fn not_asked_for(bench: &Bench) -> Result<(), Failure> {
+    let client = presenting(bench, &pki::standard().client)?;
+    let (_, far) = bench.connects(&client, &bench.server().build()?)?;
+    ensure!(far.peer_certificates.is_empty(), "presented without being asked");
+    Ok(())
+}
+
+/// The server refuses this client for this reason, and tells it so.
+fn refused(
+    bench: &Bench,
+    client: &Credential,
+    ask: ClientAuth,
+    reason: Reason,
+) -> Result<Error, Failure> {
+    let verdict = bench.verdict(&presenting(bench, client)?, &asking(bench, ask)?)?;
+    ensure!(verdict.client.is_err(), "the client takes a refused connection for a good one");
+    let told = verdict.client.err().map(|error| error.kind());
+    let error = expect_kind(verdict.server, ErrorKind::Certificate(reason))?;
+    // What only the check after the handshake finds has no alert of its own.
+    if !matches!(reason, Reason::CaUsedAsEndEntity) {
+        ensure!(matches!(told, Some(ErrorKind::CertificateRejected(_))), "the client: {told:?}");
+    }
+    Ok(error)
+}
+
+fn unknown_ca(bench: &Bench) -> Result<(), Failure> {
+    let client = Leaf::client("stranger").issued_by(&pki::standard().stranger);
+    refused(bench, &client, ClientAuth::Required(root()), Reason::UnknownIssuer)?;
+    Ok(())
+}
+
+fn optional_is_still_verified(bench: &Bench) -> Result<(), Failure> {
+    let client = Leaf::client("stranger").issued_by(&pki::standard().stranger);
+    refused(bench, &client, ClientAuth::Optional(root()), Reason::UnknownIssuer)?;
+    Ok(())
+}
+
+fn expired(bench: &Bench) -> Result<(), Failure> {
+    let client = Leaf::client("old").expired().issued_by(&pki::standard().root);
+    refused(bench, &client, ClientAuth::Required(root()), Reason::Expired)?;
+    Ok(())
+}
+
+fn wrong_usage(bench: &Bench) -> Result<(), Failure> {
+    let client = Leaf::client("server").for_servers_only().issued_by(&pki::standard().root);
+    refused(bench, &client, ClientAuth::Required(root()), Reason::WrongUsage)?;
+    Ok(())
+}
+
+fn ca_as_leaf(bench: &Bench) -> Result<(), Failure> {
+    let client = Leaf::client("authority").with_ca_flag().issued_by(&pki::standard().root);
+    refused(bench, &client, ClientAuth::Required(root()), Reason::CaUsedAsEndEntity)?;
+    Ok(())
+}
+
+fn missing_intermediate(bench: &Bench) -> Result<(), Failure> {
+    let client = pki::standard().client.clone().without_intermediates();
+    refused(bench, &client, ClientAuth::Required(root()), Reason::UnknownIssuer)?;
+    Ok(())
+}
+
+fn every_key_algorithm(bench: &Bench) -> Result<(), Failure> {
+    let server = asking(bench, ClientAuth::Required(root()))?;
+    for algorithm in [Algorithm::P256, Algorithm::P384, Algorithm::Ed25519, Algorithm::Rsa2048] {
+        let client = Leaf::client("c").algorithm(algorithm).issued_by(&pki::standard().root);
+        bench
+            .connects(&presenting(bench, &client)?, &server)
+            .map_err(|failure| failure.at(format_args!("{algorithm:?}")))?;
+    }
+    Ok(())
+}
+
+/// Said when the context is built, not when the first client comes.
+fn server_without_usable_roots(bench: &Bench) -> Result<(), Failure> {
+    use polytls::TrustReason;
+    let none = bench.server().client_auth(ClientAuth::Required(polytls::Trust::Only(Vec::new())));
+    expect_kind(none.build(), ErrorKind::Trust(TrustReason::NoRoots))?;
+    let old = trust_only(Authority::named("Old").expired().root().der());
+    let old = bench.server().client_auth(ClientAuth::Optional(old));
+    expect_kind(old.build(), ErrorKind::Trust(TrustReason::BadAnchor))?;
+    Ok(())
+}

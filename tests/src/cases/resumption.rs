@@ -1,5 +1,157 @@
 //! Sessions that are resumed, and those that must not be.
 
-use crate::Case;
+use polytls::{Capability, CertificateReason, ClientContext, ErrorKind, Resumption, ServerContext};
 
-pub(super) const CASES: &[Case] = &[];
+use crate::pki::{self, Leaf, NAME};
+use crate::transport::Transport;
+use crate::{Bench, Case, Facts, Failure, ensure, ensure_eq, expect_kind};
+
+const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
+    Case::new(name, run)
+        .transports(&[Transport::Whole, Transport::Tcp, Transport::Tokio])
+        .client_needs(Capability::ClientResumption)
+        .server_needs(Capability::ServerResumption)
+}
+
+pub(super) const CASES: &[Case] = &[
+    case("resumption::second_connection", second_connection),
+    case("resumption::many_connections", many_connections),
+    case("resumption::peer_is_still_known", peer_is_still_known),
+    case("resumption::clones_share_sessions", clones_share_sessions),
+    case("resumption::another_context_does_not", another_context_does_not),
+    case("resumption::another_name_does_not", another_name_does_not),
+    case("resumption::disabled_by_the_client", disabled_by_the_client),
+    case("resumption::disabled_by_the_server", disabled_by_the_server),
+    case("resumption::after_a_cut_connection", after_a_cut_connection),
+    case("resumption::with_client_certificates", with_client_certificates)
+        .client_needs(Capability::ClientIdentity)
+        .server_needs(Capability::ClientAuth),
+    case("resumption::does_not_outlive_trust", does_not_outlive_trust),
+];
+
+fn pair(bench: &Bench) -> Result<(ClientContext, ServerContext), Failure> {
+    Ok((bench.client().build()?, bench.server().build()?))
+}
+
+fn resumes(
+    bench: &Bench,
+    client: &ClientContext,
+    server: &ServerContext,
+    expected: bool,
+) -> Result<(Facts, Facts), Failure> {
+    let (near, far) = bench.connects(client, server)?;
+    ensure_eq!((near.resumed, far.resumed), (Some(expected), Some(expected)));
+    Ok((near, far))
+}
+
+fn second_connection(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    resumes(bench, &client, &server, false)?;
+    resumes(bench, &client, &server, true)?;
+    Ok(())
+}
+
+fn many_connections(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    resumes(bench, &client, &server, false)?;
+    for _ in 0..8 {
+        resumes(bench, &client, &server, true)?;
+    }
+    Ok(())
+}
+
+fn peer_is_still_known(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    resumes(bench, &client, &server, false)?;
+    let (near, _) = resumes(bench, &client, &server, true)?;
+    ensure_eq!(near.peer_certificates.first(), Some(&pki::standard().server.certificate()));
+    ensure_eq!(near.server_name.as_deref(), Some(NAME));
+    Ok(())
+}
+
+fn clones_share_sessions(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    resumes(bench, &client.clone(), &server.clone(), false)?;
+    resumes(bench, &client, &server, true)?;
+    Ok(())
+}
+
+fn another_context_does_not(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    resumes(bench, &client, &server, false)?;
+    resumes(bench, &bench.client().build()?, &server, false)?;
+    Ok(())
+}
+
+fn another_name_does_not(bench: &Bench) -> Result<(), Failure> {
+    let both = Leaf::server().dns("other.polytls.test").issued_by(&pki::standard().root);
+    let (client, server) = (bench.client().build()?, bench.server_with(&both).build()?);
+    resumes(bench, &client, &server, false)?;
+    let (near, far) = bench.connects_to("other.polytls.test", &client, &server)?;
+    ensure_eq!((near.resumed, far.resumed), (Some(false), Some(false)));
+    Ok(())
+}
+
+fn disabled_by_the_client(bench: &Bench) -> Result<(), Failure> {
+    let client = bench.client().resumption(Resumption::Disabled).build()?;
+    let server = bench.server().build()?;
+    for _ in 0..2 {
+        resumes(bench, &client, &server, false)?;
+    }
+    Ok(())
+}
+
+fn disabled_by_the_server(bench: &Bench) -> Result<(), Failure> {
+    let client = bench.client().build()?;
+    let server = bench.server().resumption(Resumption::Disabled).build()?;
+    for _ in 0..2 {
+        resumes(bench, &client, &server, false)?;
+    }
+    Ok(())
+}
+
+/// A connection that is dropped or cut must not spoil the session (a default of one library).
+fn after_a_cut_connection(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    bench.run(
+        &client,
+        &server,
+        |client| {
+            client.say(b"?")?;
+            client.hear(1)?;
+            Ok(client.kill()?)
+        },
+        |server| {
+            server.hear(1)?;
+            server.say(b"!")?;
+            let _ = server.read_all();
+            Ok(())
+        },
+    )?;
+    resumes(bench, &client, &server, true)?;
+    Ok(())
+}
+
+fn with_client_certificates(bench: &Bench) -> Result<(), Failure> {
+    let standard = pki::standard();
+    let ask = polytls::ClientAuth::Required(crate::bench::trust_only(standard.root.der()));
+    let client = bench.client().identity(standard.client.identity()).build()?;
+    let server = bench.server().client_auth(ask).build()?;
+    resumes(bench, &client, &server, false)?;
+    let (_, far) = resumes(bench, &client, &server, true)?;
+    ensure_eq!(far.peer_certificates.first(), Some(&standard.client.certificate()));
+    Ok(())
+}
+
+/// A session of a context that verifies nothing is not resumed by one that verifies.
+fn does_not_outlive_trust(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().issued_by(&pki::standard().stranger);
+    let server = bench.server_with(&server).build()?;
+    let loose = bench.client().danger_verification(polytls::Verification::Nothing).build()?;
+    bench.connects(&loose, &server)?;
+    let verdict = bench.verdict(&bench.client().build()?, &server)?;
+    let kind = ErrorKind::Certificate(CertificateReason::UnknownIssuer);
+    let error = expect_kind(verdict.client, kind)?;
+    ensure!(error.is_ssl_error(), "{error:?}");
+    Ok(())
+}

@@ -78,6 +78,14 @@ pub enum Carrier {
 }
 
 impl Carrier {
+    /// The stream, whichever it is, to look at.
+    pub fn stream(&self) -> &dyn StreamSocket {
+        match self {
+            Self::Pipe(pipe) => pipe,
+            Self::Tcp(stream) => stream,
+        }
+    }
+
     /// The stream, whichever it is.
     pub fn into_stream(self) -> Box<dyn StreamSocket> {
         match self {
