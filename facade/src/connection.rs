@@ -157,7 +157,13 @@ impl Connection {
         }
         match outcome {
             Ok(Handshake::Done) => self.finish_handshake(),
-            Ok(Handshake::NeedsInput) => self.wait_for_input(Phase::Handshake),
+            Ok(Handshake::NeedsInput) => {
+                // A goodbye ends a handshake as the transport's end does; not every library says so.
+                if handshaking.observer.alert() == Some(Alert::CLOSE_NOTIFY) {
+                    self.ended(None);
+                }
+                self.wait_for_input(Phase::Handshake)
+            }
             Err(error) => Err(self.fail(error)),
         }
     }

@@ -4,9 +4,15 @@ use std::error::Error as _;
 use std::io;
 
 use openssl::error::ErrorStack;
-use polytls_core::{CertificateReason, Error, openssl_codes};
+use polytls_core::{CertificateReason, Error, ErrorKind, Phase, openssl_codes};
+
+/// The peer's close_notify has come (`SSL_ERROR_ZERO_RETURN`).
+const ZERO_RETURN: i32 = 6;
 
 pub(super) fn handshake(error: &native_tls::Error) -> Error {
+    if super::number(error, "ErrorCode(") == Some(ZERO_RETURN) {
+        return Error::new(ErrorKind::Truncated(Phase::Handshake));
+    }
     let stack = error.source().and_then(|source| source.downcast_ref::<ErrorStack>());
     openssl_codes::error(queue(stack), || {
         super::number(error, "X509VerifyResult { code: ")

@@ -135,6 +135,9 @@ struct Flight {
 /// The longest handshake message that is put together here; the libraries' own limits are near it.
 const MAX_MESSAGE: usize = 128 << 10;
 
+/// The level of an alert that ends the connection (RFC 5246, section 7.2).
+const FATAL: u8 = 2;
+
 /// Bytes of a handshake message before its body.
 const MESSAGE_HEADER: usize = 4;
 
@@ -145,8 +148,13 @@ impl Flight {
             records = rest;
             match (one[0], &one[record::HEADER..]) {
                 // An encrypted alert is longer than its two bytes.
-                (record::ALERT, &[_level, alert]) if direction == Direction::Incoming => {
-                    facts.alert = Some(Alert::new(alert));
+                (record::ALERT, &[level, alert]) if direction == Direction::Incoming => {
+                    let alert = Alert::new(alert);
+                    facts.alert = Some(alert);
+                    // Nothing follows, so nobody must wait for a ClientHello.
+                    if level == FATAL || alert == Alert::CLOSE_NOTIFY {
+                        self.stop();
+                    }
                 }
                 (record::HANDSHAKE, payload) if !self.over => {
                     self.partial.extend_from_slice(payload);
@@ -258,7 +266,6 @@ fn server_hello(version: u16, cipher_suite: u16, extensions: Option<&[u8]>) -> S
 
 /// A fatal alert as a record in clear, for a connection that has no keys yet.
 pub fn clear_alert(alert: Alert) -> [u8; 7] {
-    const FATAL: u8 = 2;
     [record::ALERT, 3, 3, 0, 2, FATAL, alert.number()]
 }
 

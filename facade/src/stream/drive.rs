@@ -27,9 +27,14 @@ fn ensure_handshake<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
 ) -> Result<(), Error> {
-    if !access.state().connection.is_handshaking() {
+    let state = access.state();
+    if let Some(error) = state.connection.failure() {
+        return Err(error.clone());
+    }
+    if !state.connection.is_handshaking() {
         return Ok(());
     }
+    drop(state);
     let mut clock = HandshakeClock::start(socket, access.state().deadline);
     let result = handshake_steps(access, socket, &mut clock);
     clock.stop(socket);
