@@ -68,7 +68,7 @@ impl Context {
         unsafe_code,
         reason = "the crate marks `set_session` unsafe because a session must be of the same \
                   context: `ssl` was made from `self.context`, and `self.sessions` is filled by \
-                  the callback of that context alone"
+                  connections of that context alone"
     )]
     fn resume(&self, ssl: &mut Ssl, session: &SslSession) -> Result<(), ErrorStack> {
         unsafe { ssl.set_session(session) }
@@ -84,7 +84,7 @@ impl Connector for Context {
         let ssl = self
             .prepare(name)
             .map_err(|error| Error::new(ErrorKind::ServerName).with_source(error))?;
-        Ok(Box::new(TlsSession::client(ssl, Peer::server(name.clone()))?))
+        Ok(Box::new(TlsSession::client(ssl, Peer::server(name.clone(), self.sessions.clone()))?))
     }
 }
 
@@ -128,13 +128,11 @@ pub(crate) fn expect_name(ssl: &mut SslRef, name: &ServerName) -> Result<(), Err
 
 /// Keeps the sessions of this context, since the library's own cache serves servers only.
 fn keep_sessions(context: &mut SslContextBuilder) -> Arc<Sessions> {
-    let sessions = Arc::new(Sessions::default());
-    let kept = Arc::clone(&sessions);
     context.set_session_cache_mode(SslSessionCacheMode::CLIENT | SslSessionCacheMode::NO_INTERNAL);
-    context.set_new_session_callback(move |ssl, session| {
-        if let Some(name) = Peer::of(ssl).and_then(Peer::name) {
-            kept.put(name, session);
+    context.set_new_session_callback(|ssl, session| {
+        if let Some(peer) = Peer::of(ssl) {
+            peer.keep(session);
         }
     });
-    sessions
+    Arc::default()
 }

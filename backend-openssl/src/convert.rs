@@ -40,7 +40,7 @@ impl Connector for ReadyConnector {
             Ok(ssl)
         });
         let ssl = ssl.map_err(|error| Error::new(ErrorKind::ServerName).with_source(error))?;
-        Ok(Box::new(TlsSession::client(ssl, Peer::server(name.clone()))?))
+        Ok(Box::new(TlsSession::client(ssl, Peer::server(name.clone(), None))?))
     }
 }
 

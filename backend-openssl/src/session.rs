@@ -3,17 +3,20 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
-use openssl::ssl::{ErrorCode, NameType, ShutdownState, Ssl, SslRef, SslStream, SslVersion};
+use openssl::ssl::{
+    ErrorCode, NameType, ShutdownState, Ssl, SslRef, SslSession, SslStream, SslVersion,
+};
 use polytls_core::{
     Certificate, CipherSuite, Error, ErrorKind, Handshake, Negotiated, Phase, ProtocolVersion,
     Read, ServerName, Session, Wire,
 };
 
 use crate::backend::NAME;
+use crate::cache::Sessions;
 use crate::error;
 
 /// Either side of one connection.
@@ -71,6 +74,17 @@ impl TlsSession {
         }
     }
 
+    /// Keeps what a resumed TLS 1.2 handshake has renewed. With the new ticket the library forbids
+    /// the session that it resumed (SSL_CTX_remove_session(3)), and its callback tells of sessions
+    /// of full handshakes only.
+    fn keep_renewed_session(&self) {
+        let ssl = self.stream.ssl();
+        let renewed = ssl.session_reused() && ssl.version2() == Some(SslVersion::TLS1_2);
+        if let (true, Some(peer), Some(session)) = (renewed, Peer::of(ssl), ssl.session()) {
+            peer.keep(session.to_owned());
+        }
+    }
+
     /// Whether the library has something to work on without new input.
     fn has_more(&self, wire: &Wire) -> bool {
         self.stream.ssl().pending() > 0 || wire.has_record()
@@ -88,7 +102,10 @@ enum Step<T> {
 impl Session for TlsSession {
     fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
         match self.call(wire, SslStream::do_handshake)? {
-            Step::Done(()) => Ok(Handshake::Done),
+            Step::Done(()) => {
+                self.keep_renewed_session();
+                Ok(Handshake::Done)
+            }
             Step::NeedsInput => Ok(Handshake::NeedsInput),
             Step::Closed => {
                 let error = Error::new(ErrorKind::Truncated(Phase::Handshake)).with_backend(NAME);
@@ -236,21 +253,30 @@ impl io::Write for Port {
 #[derive(Debug)]
 pub(crate) struct Peer {
     name: Option<ServerName>,
+    /// Where its sessions are kept.
+    sessions: Option<Arc<Sessions>>,
     /// Why its certificate was refused.
     refused: OnceLock<Error>,
 }
 
 impl Peer {
-    pub(crate) fn server(name: ServerName) -> Self {
-        Self { name: Some(name), refused: OnceLock::new() }
+    pub(crate) fn server(name: ServerName, sessions: Option<Arc<Sessions>>) -> Self {
+        Self { name: Some(name), sessions, refused: OnceLock::new() }
     }
 
     pub(crate) fn client() -> Self {
-        Self { name: None, refused: OnceLock::new() }
+        Self { name: None, sessions: None, refused: OnceLock::new() }
     }
 
     pub(crate) fn of(ssl: &SslRef) -> Option<&Self> {
         ssl.ex_data(Self::index().ok()?)
+    }
+
+    /// Keeps a session of this connection for the next one to the same server.
+    pub(crate) fn keep(&self, session: SslSession) {
+        if let (Some(name), Some(sessions)) = (&self.name, &self.sessions) {
+            sessions.put(name, session);
+        }
     }
 
     /// The server's name; a client has none.

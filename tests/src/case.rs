@@ -35,6 +35,7 @@ pub struct Case {
     transports: &'static [Transport],
     client_needs: Capabilities,
     server_needs: Capabilities,
+    holds: &'static [&'static str],
 }
 
 /// Which backends a case is tried with.
@@ -57,6 +58,7 @@ impl Case {
             transports: Transport::ALL,
             client_needs: Capabilities::NONE,
             server_needs: Capabilities::NONE,
+            holds: &[],
         }
     }
 
@@ -125,6 +127,17 @@ impl Case {
     pub const fn server_needs(mut self, capability: Capability) -> Self {
         self.server_needs = self.server_needs.with(capability);
         self
+    }
+
+    /// Holds a backend to these clauses of the contract, which name this case.
+    pub const fn holds(mut self, clauses: &'static [&'static str]) -> Self {
+        self.holds = clauses;
+        self
+    }
+
+    /// The clauses of the contract that this case holds a backend to.
+    pub fn clauses(&self) -> &'static [&'static str] {
+        self.holds
     }
 
     /// The name, `family::case`.

@@ -21,11 +21,13 @@ pub(crate) enum Blocks {
 /// Whatever stands between blocks is skipped: bags attributes, other languages' comments, a byte
 /// order mark (RFC 7468, section 2).
 pub(crate) fn blocks(bytes: &[u8]) -> Result<Blocks, String> {
-    if !bytes.windows(MARK.len()).any(|window| window == MARK) {
+    let begun = bytes.windows(MARK.len()).filter(|window| *window == MARK).count();
+    if begun == 0 {
         return Ok(Blocks::Other);
     }
     match pem::parse_many(bytes) {
-        Ok(blocks) if blocks.is_empty() => Err("a PEM block has no end".into()),
+        // A file that was cut short must not pass for one with fewer certificates.
+        Ok(blocks) if blocks.len() < begun => Err("a PEM block has no end".into()),
         Ok(blocks) => Ok(Blocks::Pem(blocks)),
         Err(error) => Err(format!("a PEM block is malformed, {}", first_lower(&error.to_string()))),
     }

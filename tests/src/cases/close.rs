@@ -17,9 +17,9 @@ use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("close::clean", clean),
-    Case::new("close::half_close", half_close),
+    Case::new("close::half_close", half_close).holds(&["L1"]),
     Case::new("close::server_half_close", server_half_close),
-    Case::new("close::truncated_data", truncated_data),
+    Case::new("close::truncated_data", truncated_data).holds(&["S2"]),
     Case::new("close::truncated_by_half", truncated_by_half).one_of_each(),
     Case::new("close::truncated_within_a_record", truncated_within_a_record).no_transport(),
     Case::new("close::truncated_handshake", truncated_handshake),
@@ -28,8 +28,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("close::tolerance_ends_within_a_record", tolerance_ends_within_a_record)
         .no_transport(),
     Case::new("close::reset", reset).no_transport(),
-    Case::new("close::data_and_close_together", data_and_close_together),
-    Case::new("close::read_after_close_notify", read_after_close_notify).no_transport(),
+    Case::new("close::data_and_close_together", data_and_close_together).holds(&["R2"]),
+    Case::new("close::read_after_close_notify", read_after_close_notify)
+        .holds(&["R3"])
+        .no_transport(),
     Case::new("close::end_is_told_again", end_is_told_again).one_of_each(),
     Case::new("close::write_after_close", write_after_close).one_of_each(),
     Case::new("close::both_at_once", both_at_once),

@@ -17,9 +17,11 @@ pub(super) const CASES: &[Case] = &[
     Case::new("data::sizes", sizes),
     Case::new("data::many_small_writes", many_small_writes).one_of_each(),
     Case::new("data::server_speaks_first", server_speaks_first),
-    Case::new("data::many_records", many_records).no_transport(),
+    Case::new("data::many_records", many_records).holds(&["R1"]).no_transport(),
     Case::new("data::small_reads", small_reads).no_transport(),
-    Case::new("data::full_buffer_then_other_bytes", full_buffer_then_other_bytes).no_transport(),
+    Case::new("data::full_buffer_then_other_bytes", full_buffer_then_other_bytes)
+        .holds(&["W1"])
+        .no_transport(),
     Case::new("data::output_is_bounded", output_is_bounded).no_transport(),
     Case::new("data::both_ways_at_once", both_ways_at_once)
         .transports(&[Transport::Whole, Transport::Tcp]),

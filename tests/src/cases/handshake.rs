@@ -7,13 +7,14 @@ use crate::{Bench, Case, Failure, ensure, ensure_eq};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("handshake::both_ways", both_ways),
-    Case::new("handshake::negotiated", negotiated).one_of_each(),
+    Case::new("handshake::negotiated", negotiated).holds(&["N1"]).one_of_each(),
     Case::new("handshake::by_address", by_address).one_of_each(),
-    Case::new("handshake::peer_certificate", peer_certificate).one_of_each(),
+    Case::new("handshake::peer_certificate", peer_certificate).holds(&["P1"]).one_of_each(),
     Case::new("handshake::peer_chain", peer_chain)
         .one_of_each()
         .client_needs(Capability::PeerChain),
     Case::new("handshake::exporter", exporter)
+        .holds(&["X1"])
         .one_of_each()
         .client_needs(Capability::Exporter)
         .server_needs(Capability::Exporter),

@@ -32,7 +32,11 @@ pub(super) const CASES: &[Case] = &[
     used("identity::text_between_blocks", text_between_blocks),
     used("identity::one_file_for_both", one_file_for_both),
     used("identity::parameters_before_the_key", parameters_before_the_key),
-    Case::new("identity::key_mismatch", key_mismatch).each_server().any_version().no_transport(),
+    Case::new("identity::key_mismatch", key_mismatch)
+        .holds(&["B2"])
+        .each_server()
+        .any_version()
+        .no_transport(),
     Case::new("identity::key_mismatch_of_a_client", key_mismatch_of_a_client)
         .each_client()
         .any_version()

@@ -20,7 +20,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("name::one_label", one_label).in_memory(),
     Case::new("name::longest", longest).in_memory(),
     Case::new("name::is_sent_in_lower_case_without_dot", is_sent).each_client().no_transport(),
-    Case::new("name::ip_address_is_not_sent", ip_address_is_not_sent).each_client().no_transport(),
+    Case::new("name::ip_address_is_not_sent", ip_address_is_not_sent)
+        .holds(&["C1"])
+        .each_client()
+        .no_transport(),
     Case::new("name::unusable_names_are_refused", unusable_names_are_refused)
         .each_client()
         .any_version()

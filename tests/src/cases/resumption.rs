@@ -40,7 +40,9 @@ fn resumes(
     expected: bool,
 ) -> Result<(Facts, Facts), Failure> {
     let (near, far) = bench.connects(client, server)?;
-    ensure_eq!((near.resumed, far.resumed), (Some(expected), Some(expected)));
+    ensure_eq!(near.resumed, Some(expected));
+    // Not every library tells its server.
+    ensure_eq!(far.resumed.unwrap_or(expected), expected);
     Ok((near, far))
 }
 
@@ -88,7 +90,8 @@ fn another_name_does_not(bench: &Bench) -> Result<(), Failure> {
     let (client, server) = (bench.client().build()?, bench.server_with(&both).build()?);
     resumes(bench, &client, &server, false)?;
     let (near, far) = bench.connects_to("other.polytls.test", &client, &server)?;
-    ensure_eq!((near.resumed, far.resumed), (Some(false), Some(false)));
+    ensure_eq!(near.resumed, Some(false));
+    ensure!(far.resumed != Some(true), "the server resumed");
     Ok(())
 }
 

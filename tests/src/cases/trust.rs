@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     built("trust::anchor_without_certificate_signing", anchor_without_certificate_signing),
     built("trust::leaf_as_anchor", leaf_as_anchor),
     built("trust::one_bad_anchor_among_good_ones", one_bad_anchor_among_good_ones),
-    built("trust::not_a_certificate", not_a_certificate),
+    built("trust::not_a_certificate", not_a_certificate).holds(&["B3"]),
     built("trust::no_anchor", no_anchor),
     built("trust::wrong_label", wrong_label),
     built("trust::missing_file", missing_file),
