@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use polytls_core::observe::Side;
 use polytls_core::{Backend, ClientConfig, Connector, Error, Resumption, ServerName};
 use rustls::ClientConnection;
 use rustls::sign::SingleCertAndKey;
 
 use crate::backend::{Rustls, versions};
-use crate::error::{Side, translate};
+use crate::error::translate;
 use crate::session::TlsSession;
 use crate::{identity, trust};
 

@@ -1,16 +1,10 @@
 //! What rustls says, in words that no TLS library owns.
 
+use polytls_core::observe::Side;
 use polytls_core::{Alert, CertificateReason, Error, ErrorKind};
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
-/// Which side of the connection saw the error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
-
-/// The error of the contract for an error of rustls, which becomes its source.
+/// The error of the contract for an error that rustls gave on this side, which becomes its source.
 pub(crate) fn translate(error: rustls::Error, side: Side) -> Error {
     use rustls::Error as E;
     let translated = match &error {

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use polytls_core::observe::Side;
 use polytls_core::{Acceptor, Backend, Error, Resumption, ServerConfig};
 use rustls::ServerConnection;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 
 use crate::backend::{Rustls, versions};
-use crate::error::{Side, translate};
+use crate::error::translate;
 use crate::session::TlsSession;
 use crate::{identity, trust};
 

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::io::{BufRead, Read as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use polytls_core::observe::Side;
 use polytls_core::{
     Certificate, CipherSuite, Error, ErrorKind, Handshake, Negotiated, ProtocolVersion, Read,
     Session, Wire,
 };
-use rustls::{Connection, HandshakeKind};
+use rustls::{Connection, HandshakeKind, IoState};
 
-use crate::error::{Side, translate};
+use crate::error::translate;
 use crate::trust;
 
 /// A connection of either side.
@@ -19,13 +21,15 @@ pub(crate) struct TlsSession {
     /// An error that came behind plaintext which has not been read yet, or behind the last message
     /// of the handshake.
     late: Option<Error>,
+    /// close_notify is queued or sent.
+    closed: bool,
 }
 
 impl TlsSession {
     pub(crate) fn new(mut tls: Connection, backend: &'static str) -> Self {
         // The wire has the limit: what rustls takes must be in it when the call is over.
         tls.set_buffer_limit(None);
-        Self { tls, backend, late: None }
+        Self { tls, backend, late: None, closed: false }
     }
 
     /// Gives rustls what it takes at once of the records that have come, and queues its answers.
@@ -34,13 +38,26 @@ impl TlsSession {
     /// a connection that asks for too many of them, or for renegotiation.
     fn advance(&mut self, wire: &mut Wire) -> Result<(), Error> {
         let taken = self.tls.read_tls(wire).map_err(|error| self.protocol_error(error))?;
-        let outcome = self.tls.process_new_packets();
+        let outcome = self.process();
         self.flush(wire)?;
         match outcome {
             Ok(_) if taken == 0 => Err(self.protocol_error("a record that rustls does not take")),
             Ok(_) => Ok(()),
             Err(error) => Err(self.refusal(error)),
         }
+    }
+
+    /// Has rustls look at what it took.
+    ///
+    /// Built with debug assertions, rustls panics when it has to alert the peer after an alert of
+    /// its own, and close_notify counts as one (rustls#222, rustls#959). Half-closed, that is within
+    /// the peer's reach: it only has to send garbage.
+    fn process(&mut self) -> Result<IoState, rustls::Error> {
+        if !self.closed {
+            return self.tls.process_new_packets();
+        }
+        catch_unwind(AssertUnwindSafe(|| self.tls.process_new_packets()))
+            .unwrap_or(Err(rustls::Error::DecryptError))
     }
 
     /// Queues what rustls has to send.
@@ -130,6 +147,7 @@ impl Session for TlsSession {
     }
 
     fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
+        self.closed = true;
         self.tls.send_close_notify();
         self.flush(wire)
     }

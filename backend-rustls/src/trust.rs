@@ -12,8 +12,8 @@ use polytls_core::pki_types::{
     CertificateDer, ServerName as PkiName, SignatureVerificationAlgorithm, TrustAnchor, UnixTime,
 };
 use polytls_core::{
-    Certificate, CertificateReason, ClientAuth, ClientConfig, Error, Roots, ServerConfig,
-    ServerName, Trust, TrustReason, Verification, leaf,
+    Certificate, CertificateDetails, CertificateReason, ClientAuth, ClientConfig, Error, Roots,
+    ServerConfig, ServerName, Trust, TrustReason, Verification, leaf,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -326,39 +326,38 @@ fn anchor(
 /// Why a certificate is refused.
 struct Refusal {
     reason: CertificateReason,
-    webpki: Option<webpki::Error>,
+    source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
 impl From<webpki::Error> for Refusal {
     fn from(error: webpki::Error) -> Self {
-        Self { reason: webpki_reason(&error), webpki: Some(error) }
+        Self { reason: webpki_reason(&error), source: Arc::new(error) }
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let reason = error.certificate_reason().unwrap_or(CertificateReason::Other);
-        Self { reason, webpki: None }
+        Self { reason, source: Arc::new(error) }
     }
 }
 
 impl Refusal {
     /// The error for rustls, which decides by it on the alert.
-    fn to_rustls(&self) -> rustls::Error {
+    fn into_rustls(self) -> rustls::Error {
         use CertificateReason as R;
-        rustls::Error::InvalidCertificate(match (self.reason, &self.webpki) {
-            (R::UnknownIssuer, _) => CertificateError::UnknownIssuer,
-            (R::Expired, _) => CertificateError::Expired,
-            (R::NotYetValid, _) => CertificateError::NotValidYet,
-            (R::NameMismatch, _) => CertificateError::NotValidForName,
-            (R::Revoked, _) => CertificateError::Revoked,
-            (R::BadSignature, _) => CertificateError::BadSignature,
-            (R::WrongUsage | R::CaUsedAsEndEntity, _) => CertificateError::InvalidPurpose,
-            (R::BadEncoding, _) => CertificateError::BadEncoding,
-            (_, Some(error)) => {
-                CertificateError::Other(rustls::OtherError(Arc::new(error.clone())))
-            }
-            (_, None) => CertificateError::ApplicationVerificationFailure,
+        rustls::Error::InvalidCertificate(match self.reason {
+            R::UnknownIssuer => CertificateError::UnknownIssuer,
+            R::Expired => CertificateError::Expired,
+            R::NotYetValid => CertificateError::NotValidYet,
+            R::NameMismatch => CertificateError::NotValidForName,
+            R::Revoked => CertificateError::Revoked,
+            R::BadSignature => CertificateError::BadSignature,
+            R::WrongUsage | R::CaUsedAsEndEntity => CertificateError::InvalidPurpose,
+            R::BadEncoding => CertificateError::BadEncoding,
+            // `certificate_unknown`. Not the variants for algorithms: their alert, `decrypt_error`,
+            // does not tell the peer that it is the certificate that is refused.
+            _ => CertificateError::Other(rustls::OtherError(self.source)),
         })
     }
 }
@@ -382,13 +381,13 @@ impl Presented<'_> {
             });
         }
         leave_refusal(error);
-        refusal.to_rustls()
+        refusal.into_rustls()
     }
 
     /// The details of the certificate at fault: of an authority when it is that which has expired.
-    fn culprit(&self, reason: CertificateReason) -> Option<polytls_core::CertificateDetails> {
+    fn culprit(&self, reason: CertificateReason) -> Option<CertificateDetails> {
         let details = |der: &CertificateDer<'_>| Certificate::from(der.clone()).details().ok();
-        let at_fault = |details: &polytls_core::CertificateDetails| match reason {
+        let at_fault = |details: &CertificateDetails| match reason {
             CertificateReason::Expired => details.validity.is_over(),
             CertificateReason::NotYetValid => details.validity.is_ahead(),
             _ => true,
