@@ -96,3 +96,22 @@ fn name_authorities(context: &mut SslContextBuilder, roots: &Roots) {
         let _ = X509::from_der(der).and_then(|authority| context.add_client_ca(&authority));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chooses_in_our_order_and_never_from_a_malformed_list() {
+        let ours = [b"h2".to_vec(), b"x".to_vec()];
+        for (theirs, chosen) in [
+            (&b"\x01x\x02h2"[..], Some(&b"h2"[..])),
+            (b"\x01x", Some(b"x")),
+            (b"\x01y", None),
+            (b"\x09h2", None),
+            (b"", None),
+        ] {
+            assert_eq!(choose(&ours, theirs), chosen);
+        }
+    }
+}
