@@ -2,18 +2,24 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `once` | [`Once`], a listener that has one stream to give |
 //! | `pipe` | [`Pipe`], a stream in memory that can deliver, cut, alter and remember |
+//! | `stingy` | [`Stingy`], a stream that times out all the time |
 //!
 //! Cases see a [`Transport`] and never ask which one it is.
 
+mod once;
 mod pipe;
+mod stingy;
 
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use polytls::StreamSocket;
 
+pub use once::Once;
 pub use pipe::{Delivery, Pipe, PipeOptions, Tap, pipe, pipe_with};
+pub use stingy::Stingy;
 
 /// What carries the bytes, and which kind of stream drives the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
