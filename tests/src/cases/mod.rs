@@ -5,6 +5,7 @@ mod alpn;
 mod capability;
 mod client_auth;
 mod close;
+mod connect;
 mod contract;
 mod data;
 mod deadline;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         capability::CASES,
         client_auth::CASES,
         close::CASES,
+        connect::CASES,
         contract::CASES,
         data::CASES,
         deadline::CASES,
