@@ -44,6 +44,8 @@ pub struct Connection {
     truncation: Truncation,
     /// The session holds something that it can give without new input.
     more: bool,
+    /// How many bytes of the output are, at most, what reading has put there.
+    answers: usize,
     /// close_notify is queued or sent.
     closed: bool,
     failed: Option<Error>,
@@ -125,6 +127,7 @@ impl Connection {
             input: Input::Open,
             truncation,
             more: false,
+            answers: 0,
             closed: false,
             failed: None,
         }
@@ -186,11 +189,15 @@ impl Connection {
             return Ok(Progress::Ready(0));
         }
         if self.more || self.wire.has_record() {
-            // Answers to what the peer asks for (KeyUpdate) must not pile up without bound.
-            if self.wire.room() == 0 {
+            // Answers to what the peer asks for (KeyUpdate) must not pile up without bound. What was
+            // written here does not count: two ends that both write would wait for each other to read.
+            if self.answers >= Wire::LIMIT {
                 return Ok(Progress::NeedsOutput);
             }
-            match self.session.read(&mut self.wire, buf) {
+            let before = self.wire.output().len();
+            let outcome = self.session.read(&mut self.wire, buf);
+            self.answers += self.wire.output().len().saturating_sub(before);
+            match outcome {
                 Ok(Read::Data { n, more }) => {
                     self.more = more;
                     return Ok(Progress::Ready(n));
@@ -312,6 +319,7 @@ impl Connection {
     /// Takes note that the transport has taken `n` bytes of [`output`](Self::output).
     pub fn sent(&mut self, n: usize) {
         self.wire.outgoing().sent(n);
+        self.answers = self.answers.min(self.wire.output().len());
     }
 
     /// Gives back buffers that hold nothing, and shrinks those that hold little: for a connection
@@ -402,17 +410,18 @@ impl Connection {
 
     /// Puts back what was not sent, in front of what has been queued meanwhile.
     pub(crate) fn return_outgoing(&mut self, mut unsent: Outgoing) {
-        if unsent.is_empty() {
-            return;
+        if !unsent.is_empty() {
+            let newer = std::mem::take(self.wire.outgoing());
+            unsent.push(newer.bytes());
+            *self.wire.outgoing() = unsent;
         }
-        let newer = std::mem::take(self.wire.outgoing());
-        unsent.push(newer.bytes());
-        *self.wire.outgoing() = unsent;
+        self.answers = self.answers.min(self.wire.output().len());
     }
 
     /// Drops the output: the transport takes nothing any more.
     pub(crate) fn drop_output(&mut self) {
         self.wire.outgoing().clear();
+        self.answers = 0;
     }
 
     /// The input that no session has taken.

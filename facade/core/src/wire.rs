@@ -16,7 +16,8 @@ use crate::record;
 /// [`std::mem::take`] and out again when the call is over.
 ///
 /// Bounds: incoming 128 KiB, more only for bytes that were handed over with an upgrade; outgoing
-/// [`Wire::LIMIT`] and one record. An empty wire holds no buffer.
+/// [`Wire::LIMIT`] and one record, once for what is written and once for answers to what the peer
+/// asks for. An empty wire holds no buffer.
 #[derive(Debug, Default)]
 pub struct Wire {
     incoming: Incoming,

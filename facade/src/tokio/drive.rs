@@ -192,6 +192,7 @@ impl Driver {
             return Poll::Ready(result);
         }
         ready!(self.poll_patience(Task::Writer, cx));
+        self.farewell = None;
         Poll::Ready(Err(Error::new(ErrorKind::Timeout(Phase::Close))))
     }
 
