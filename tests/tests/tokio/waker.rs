@@ -1,0 +1,206 @@
+//! Whoever is told to wait is woken when there is reason.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use polytls::ErrorKind;
+use polytls_conformance::{Bench, Case, Failure, ensure, expect_kind};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+
+use crate::listener::memory_listener;
+use crate::support::{Outcome, client, paused};
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("waker::pending_has_registered", pending_has_registered).no_transport(),
+    Case::new("waker::a_reader_does_not_steal_from_a_writer", no_theft).no_transport(),
+    Case::new("waker::a_failure_wakes_the_other_half", failure_wakes).no_transport(),
+];
+
+/// A transport that keeps the waker of each call that it left pending.
+#[derive(Debug)]
+struct Witness<S> {
+    inner: S,
+    kept: Arc<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    reader: Mutex<Option<Waker>>,
+    writer: Mutex<Option<Waker>>,
+}
+
+impl Kept {
+    /// Wakes whoever waits to read, as the transport would; whether anybody does.
+    fn wake_reader(&self) -> bool {
+        wake(&self.reader)
+    }
+
+    fn wake_writer(&self) -> bool {
+        wake(&self.writer)
+    }
+}
+
+fn wake(slot: &Mutex<Option<Waker>>) -> bool {
+    let waker = slot.lock().unwrap().take();
+    waker.map(Waker::wake).is_some()
+}
+
+fn keep<T>(slot: &Mutex<Option<Waker>>, cx: &Context<'_>, polled: Poll<T>) -> Poll<T> {
+    if polled.is_pending() {
+        *slot.lock().unwrap() = Some(cx.waker().clone());
+    }
+    polled
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Witness<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        keep(&self.kept.reader, cx, polled)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Witness<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, data);
+        keep(&self.kept.writer, cx, polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        keep(&self.kept.writer, cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
+        keep(&self.kept.writer, cx, polled)
+    }
+}
+
+/// A task that counts how often it was woken.
+#[derive(Debug, Default)]
+struct Sleeper(AtomicUsize);
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Sleeper {
+    fn poll<T>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.0.store(0, Ordering::SeqCst);
+        poll(&mut Context::from_waker(&Waker::from(self.clone())))
+    }
+
+    fn woken(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+type Stream = polytls::tokio::TlsStream<Witness<tokio::io::DuplexStream>>;
+type Peer = polytls::tokio::TlsStream<tokio::io::DuplexStream>;
+
+fn poll_read(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0; 100]))
+}
+
+fn poll_write(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    Pin::new(stream).poll_write(cx, &[7; 20_000])
+}
+
+/// A server's stream that has not shaken hands, over a transport that is watched; and the other end
+/// of that.
+async fn fresh(
+    bench: &Bench,
+    capacity: usize,
+) -> Result<(Stream, Arc<Kept>, tokio::io::DuplexStream), Failure> {
+    let (listener, dial) = memory_listener(bench.server().build()?);
+    let (near, far) = tokio::io::duplex(capacity);
+    let kept = Arc::new(Kept::default());
+    dial.connect(Witness { inner: far, kept: kept.clone() });
+    Ok((listener.accept().await?.0, kept, near))
+}
+
+async fn shaken(bench: &Bench) -> Result<(Stream, Arc<Kept>, Peer), Failure> {
+    let (mut stream, kept, near) = fresh(bench, 8 << 10).await?;
+    let (peer, done) = tokio::join!(client(bench, near), stream.handshake());
+    done?;
+    Ok((stream, kept, peer?))
+}
+
+fn pending_has_registered(bench: &Bench) -> Outcome {
+    paused(async {
+        // In the handshake, for reading and for writing.
+        let (mut stream, kept, _near) = fresh(bench, 8 << 10).await?;
+        let (reader, writer) = (Arc::new(Sleeper::default()), Arc::new(Sleeper::default()));
+        ensure!(reader.poll(|cx| poll_read(&mut stream, cx)).is_pending(), "nothing came");
+        ensure!(writer.poll(|cx| poll_write(&mut stream, cx)).is_pending(), "no handshake yet");
+        ensure!(kept.wake_reader(), "nobody waits for the ClientHello");
+        ensure!(reader.woken() && writer.woken(), "the ClientHello is both tasks' business");
+
+        // After it.
+        let (mut stream, kept, _peer) = shaken(bench).await?;
+        ensure!(reader.poll(|cx| poll_read(&mut stream, cx)).is_pending(), "nothing came");
+        ensure!(kept.wake_reader() && reader.woken(), "reading is pending and nobody waits");
+        let mut polls = 0;
+        while writer.poll(|cx| poll_write(&mut stream, cx)).is_ready() {
+            polls += 1;
+            ensure!(polls < 100, "the peer does not read, and writing goes on and on");
+        }
+        ensure!(kept.wake_writer() && writer.woken(), "writing is pending and nobody waits");
+        ensure!(writer.poll(|cx| Pin::new(&mut stream).poll_flush(cx)).is_pending(), "flushed");
+        ensure!(kept.wake_writer() && writer.woken(), "flushing is pending and nobody waits");
+        ensure!(writer.poll(|cx| Pin::new(&mut stream).poll_shutdown(cx)).is_pending(), "shut");
+        ensure!(kept.wake_writer() && writer.woken(), "shutdown is pending and nobody waits");
+        Ok(())
+    })
+}
+
+/// A writer waits for room; then a reader polls, and has something to send as well.
+fn no_theft(bench: &Bench) -> Outcome {
+    paused(async {
+        let (mut stream, kept, _peer) = shaken(bench).await?;
+        let (reader, writer) = (Arc::new(Sleeper::default()), Arc::new(Sleeper::default()));
+        while writer.poll(|cx| poll_write(&mut stream, cx)).is_ready() {}
+        ensure!(reader.poll(|cx| poll_read(&mut stream, cx)).is_pending(), "nothing came");
+        ensure!(!writer.woken(), "woken without reason");
+        ensure!(kept.wake_writer() && writer.woken(), "the reader took the writer's place");
+        Ok(())
+    })
+}
+
+/// One half finds out that the connection has failed; the other one must not wait on.
+fn failure_wakes(bench: &Bench) -> Outcome {
+    paused(async {
+        let (mut stream, _kept, mut peer) = fresh(bench, 8 << 10).await?;
+        let (reader, writer) = (Arc::new(Sleeper::default()), Arc::new(Sleeper::default()));
+        ensure!(writer.poll(|cx| poll_write(&mut stream, cx)).is_pending(), "no handshake yet");
+        peer.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        // This task finds out, and the writer may have been woken by the bytes: start anew.
+        writer.0.store(0, Ordering::SeqCst);
+        let failed = match reader.poll(|cx| poll_read(&mut stream, cx)) {
+            Poll::Ready(failed) => failed,
+            Poll::Pending => return Err(Failure::new("plaintext is no reason to wait")),
+        };
+        expect_kind(failed, ErrorKind::PeerNotTls)?;
+        let told = match writer.poll(|cx| poll_write(&mut stream, cx)) {
+            Poll::Ready(told) => told,
+            Poll::Pending => return Err(Failure::new("a failed stream makes a writer wait")),
+        };
+        expect_kind(told, ErrorKind::PeerNotTls)?;
+        let mut alert = Vec::new();
+        peer.read_to_end(&mut alert).await?;
+        Ok(())
+    })
+}
