@@ -66,6 +66,10 @@ pub enum Fault {
     HoldsOutputBack,
     /// A second call of a finished handshake fails.
     HandshakeOnce,
+    /// The backend takes any name; the facade does not.
+    BackendSkipsHostName,
+    /// The backend serves whatever application protocol, or none, where nothing is in common.
+    BackendIgnoresAlpnMismatch,
 }
 
 impl Fault {
@@ -95,6 +99,12 @@ impl Fault {
         (Self::ForgetsIdentity, "client_auth::required"),
         (Self::HoldsOutputBack, "contract::written_is_queued"),
         (Self::HandshakeOnce, "contract::handshake_again"),
+    ];
+
+    /// Faults that the facade makes good, and the case that passes all the same.
+    pub const COVERED: &'static [(Self, &'static str)] = &[
+        (Self::BackendSkipsHostName, "verification::wrong_name"),
+        (Self::BackendIgnoresAlpnMismatch, "alpn::nothing_in_common"),
     ];
 
     /// The backend with this fault; the wrapper lives as long as the process, as backends do.
@@ -139,6 +149,7 @@ impl Backend for FaultyBackend {
         let config = config.clone();
         let config = match self.fault {
             Fault::SkipsChain => config.with_verification(Verification::Nothing),
+            Fault::BackendSkipsHostName => config.with_verification(Verification::SkipHostname),
             Fault::IgnoresMinVersion => config.with_min_version(ProtocolVersion::Tls12),
             Fault::IgnoresMaxVersion => config.with_max_version(ProtocolVersion::Tls13),
             Fault::NeverResumes => config.with_resumption(Resumption::Disabled),
@@ -157,6 +168,7 @@ impl Backend for FaultyBackend {
                 let turned: Vec<_> = config.alpn().iter().rev().cloned().collect();
                 config.with_alpn(turned)
             }
+            Fault::BackendIgnoresAlpnMismatch => config.with_alpn::<Vec<u8>>([]),
             Fault::NeverAsksClients => config.with_client_auth(ClientAuth::None),
             _ => config,
         };

@@ -22,6 +22,9 @@
 //! | [`faults`] | faults to plant in a backend: the suite is tested too |
 #![forbid(unsafe_code)]
 #![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     reason = "this is test code: a panic fails the case that it happens in"
@@ -30,6 +33,7 @@
 pub mod bench;
 pub mod cases;
 pub mod child;
+pub mod deviations;
 pub mod endpoint;
 pub mod failure;
 pub mod faults;

@@ -1,15 +1,15 @@
 //! From cases to tests: one of its own name for each combination.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libtest_mimic::{Arguments, Trial};
 use polytls::{
-    Backend, Capabilities, Capability, ClientAuth, ClientContext, ErrorKind, ProtocolVersion,
-    ServerContext, Verification,
+    Backend, Capability, ClientAuth, ClientContext, ErrorKind, ProtocolVersion, ServerContext,
+    Verification,
 };
 
 use crate::bench::trust_only;
+use crate::deviations::{self, Deviation};
 use crate::failure::expect_kind;
 use crate::pki;
 use crate::transport::Transport;
@@ -39,22 +39,57 @@ pub fn main(backends: &'static [&'static dyn Backend]) -> ! {
 /// Every case of the suite, for these backends, as tests for `libtest_mimic::run`.
 ///
 /// A test passes when the case does; or when a capability is absent that it needs, and that absence
-/// is *observed* as the contract says: a typed `Unsupported`, or a fact that is not told.
+/// is *observed* as the contract says: a typed `Unsupported`, or a fact that is not told. A test that
+/// a known deviation is about passes when it fails.
 pub fn suite(backends: &'static [&'static dyn Backend]) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for case in cases::all() {
-        for row in case.rows(backends) {
-            trials.push(trial(case, row, backends));
-        }
+    let rows: Vec<(Case, Row)> = cases::all()
+        .into_iter()
+        .flat_map(|case| case.rows(backends).into_iter().map(move |row| (case, row)))
+        .collect();
+    let deviations = deviations::known();
+    let mut trials: Vec<Trial> = deviations
+        .iter()
+        .filter(|deviation| is_about_these(deviation, backends))
+        .map(|deviation| stale_unless_used(deviation, &rows))
+        .collect();
+    for (case, row) in rows {
+        let deviation = deviations.iter().find(|it| row.name.starts_with(&it.test)).cloned();
+        trials.push(trial(case, row, deviation, backends));
     }
     trials
 }
 
-fn trial(case: Case, row: Row, backends: &'static [&'static dyn Backend]) -> Trial {
+fn trial(
+    case: Case,
+    row: Row,
+    deviation: Option<Deviation>,
+    backends: &'static [&'static dyn Backend],
+) -> Trial {
     let name = row.name.clone();
     Trial::test(row.name.clone(), move || {
-        watchdog::run(&name, watchdog::LIMIT, move || run(&case, row, backends))
-            .map_err(|failure| failure.to_string().into())
+        let outcome = watchdog::run(&name, watchdog::LIMIT, move || run(&case, row, backends));
+        match (outcome, deviation) {
+            (outcome, None) => outcome.map_err(|failure| failure.to_string().into()),
+            (Err(_), Some(_)) => Ok(()),
+            (Ok(()), Some(deviation)) => {
+                Err(format!("no longer deviates, take the line out: {deviation:?}").into())
+            }
+        }
+    })
+}
+
+/// Whether the backends that a deviation names take part in this run.
+fn is_about_these(deviation: &Deviation, backends: &[&dyn Backend]) -> bool {
+    let Some(pair) = deviation.test.split('/').nth(1) else { return true };
+    pair.split('-').all(|name| backends.iter().any(|backend| backend.name() == name))
+}
+
+fn stale_unless_used(deviation: &Deviation, rows: &[(Case, Row)]) -> Trial {
+    let used = rows.iter().any(|(_, row)| row.name.starts_with(&deviation.test));
+    let line = format!("{deviation:?}");
+    Trial::test(format!("deviations::is_used/{}", deviation.test), move || match used {
+        true => Ok(()),
+        false => Err(format!("no test starts like this, take the line out: {line}").into()),
     })
 }
 
@@ -196,19 +231,16 @@ fn observe_absent_fact(
 
 /// The capability table of these backends, as JSON: one object per capability, in their order.
 pub fn capability_table(backends: &[&dyn Backend]) -> String {
-    let mut json = String::from("{\n");
     let row = |capability: Capability| {
         let cells: Vec<_> = backends
             .iter()
             .map(|backend| {
-                let can = Capabilities::has(backend.capabilities(), capability);
+                let can = backend.capabilities().has(capability);
                 format!("\"{}\": {can}", backend.name())
             })
             .collect();
         format!("  \"{}\": {{ {} }}", capability.name(), cells.join(", "))
     };
     let rows: Vec<_> = Capability::ALL.iter().copied().map(row).collect();
-    // Writing to a String cannot fail.
-    let _ = writeln!(json, "{}\n}}", rows.join(",\n"));
-    json
+    format!("{{\n{}\n}}\n", rows.join(",\n"))
 }

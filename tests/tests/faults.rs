@@ -17,6 +17,12 @@ fn main() {
             trials.push(Trial::test(title, move || caught(fault, name, *backend)));
         }
     }
+    for (fault, name) in Fault::COVERED.iter().copied() {
+        for backend in backends {
+            let title = format!("{fault:?}/{}/covered", backend.name());
+            trials.push(Trial::test(title, move || covered(fault, name, *backend)));
+        }
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
@@ -24,29 +30,39 @@ fn main() {
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn caught(fault: Fault, name: &str, backend: &'static dyn Backend) -> Result<(), Failed> {
-    let backends = polytls::backend::all();
-    let case = cases::by_name(name).ok_or_else(|| format!("there is no case {name}"))?;
-    let rows: Vec<Row> = case
-        .rows(backends)
-        .into_iter()
-        .filter(|row| row.client.name() == backend.name() || row.server.name() == backend.name())
-        .filter(|row| able(&case, row))
-        .collect();
-    if rows.is_empty() {
-        return Ok(()); // what the backend cannot do, it cannot do wrong
-    }
-    let mut failures = 0;
+    let (case, rows) = rows(name, backend)?;
+    // What the backend cannot do, it cannot do wrong.
+    let mut noticed = rows.is_empty();
     for row in rows {
-        let sound = Bench::new(row.clone(), backends);
+        let sound = Bench::new(row.clone(), polytls::backend::all());
         watchdog::run(&row.name, watchdog::LIMIT, move || case.run(&sound))
             .map_err(|failure| format!("without the fault: {failure}"))?;
-        let faulty = Bench::new(row.clone(), backends).with_fault(fault);
+        let faulty = Bench::new(row.clone(), polytls::backend::all()).with_fault(fault);
         if watchdog::run(&row.name, LIMIT, move || case.run(&faulty)).is_err() {
-            failures += 1;
+            noticed = true;
             break;
         }
     }
-    if failures == 0 { Err(format!("{name} does not notice {fault:?}").into()) } else { Ok(()) }
+    if noticed { Ok(()) } else { Err(format!("{name} does not notice {fault:?}").into()) }
+}
+
+/// The case passes all the same: the facade does what the backend leaves undone.
+fn covered(fault: Fault, name: &str, backend: &'static dyn Backend) -> Result<(), Failed> {
+    let (case, rows) = rows(name, backend)?;
+    for row in rows {
+        let faulty = Bench::new(row.clone(), polytls::backend::all()).with_fault(fault);
+        watchdog::run(&row.name, watchdog::LIMIT, move || case.run(&faulty))
+            .map_err(|failure| format!("{fault:?} is not made good: {failure}"))?;
+    }
+    Ok(())
+}
+
+/// The case, and its combinations that this backend takes part in and can do.
+fn rows(name: &str, backend: &dyn Backend) -> Result<(Case, Vec<Row>), Failed> {
+    let case = cases::by_name(name).ok_or_else(|| format!("there is no case {name}"))?;
+    let takes_part = |row: &Row| [row.client.name(), row.server.name()].contains(&backend.name());
+    let rows = case.rows(polytls::backend::all()).into_iter();
+    Ok((case, rows.filter(takes_part).filter(|row| able(&case, row)).collect()))
 }
 
 fn able(case: &Case, row: &Row) -> bool {
