@@ -1,0 +1,90 @@
+//! Facade and plain libraries side by side, in one process and in turns.
+//!
+//! ```text
+//! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--json FILE]
+//! ```
+//!
+//! Times are CPU time of both ends (`getrusage`'s, not the clock's), on one core; each figure is the
+//! median of its rounds, and the ratio is that of the two medians. `--rows` takes words, of which a
+//! row must contain all (`openssl+bulk+tokio`), and alternatives between commas.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `rows`, `child`, `counts` | the rows: in this process, in one of their own, not timed |
+//! | `report` | medians, the table, the JSON |
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "the table is what the program is for")]
+
+mod child;
+mod counts;
+mod report;
+mod rows;
+
+use std::alloc::System;
+use std::path::PathBuf;
+
+use polytls_benches::ends::Failure;
+use polytls_benches::pki::Pki;
+use report::Run;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::runtime::Runtime;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Both ends share a core, so that neither waking the other nor a cache miss depends on where
+    // the scheduler puts them; children inherit it.
+    if let Some(core) = core_affinity::get_core_ids().unwrap_or_default().last() {
+        core_affinity::set_for_current(*core);
+    }
+    match &arguments[..] {
+        [first, rest @ ..] if first == child::FLAG => child::main(rest),
+        _ => parent(&Options::parse(&arguments)?),
+    }
+}
+
+fn parent(options: &Options) -> Result<(), Failure> {
+    let dir = tempfile::tempdir()?;
+    let pki = Pki::create(dir.path()).map_err(|error| error.to_string())?;
+    let mut run = Run::new(pki, options.quick, options.rows.clone());
+    let runtime = runtime()?;
+    rows::handshakes(&mut run, &runtime)?;
+    rows::data(&mut run, &runtime)?;
+    child::rows(&mut run)?;
+    counts::system_calls(&mut run)?;
+    counts::allocations(&mut run, &runtime)?;
+    run.finish(options.json.as_deref())
+}
+
+/// One thread for both ends.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[derive(Default)]
+struct Options {
+    quick: bool,
+    rows: Option<String>,
+    json: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let mut options = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--quick" => options.quick = true,
+                "--rows" => options.rows = Some(value()?.clone()),
+                "--json" => options.json = Some(value()?.into()),
+                // Cargo adds it.
+                "--bench" => {}
+                other => return Err(format!("{other}: no such option").into()),
+            }
+        }
+        Ok(options)
+    }
+}

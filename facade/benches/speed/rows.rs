@@ -1,0 +1,260 @@
+//! The rows that run in this process.
+
+use std::net::TcpListener;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Runtime;
+
+use polytls_benches::ends::{AsyncStream, Client, Failure, Server, Stream, open, open_async};
+use polytls_benches::operation::Operation;
+use polytls_benches::setup::{Key, Library, Mode, Setup, Side, Version};
+use polytls_benches::transport::{self, BUFFERS, Buffer};
+
+use crate::report::{Row, Run, Target, cpu_of};
+
+/// Contexts of both sides, in the order of [`Side`].
+struct Contexts([(Client, Server); 2]);
+
+impl Contexts {
+    fn new(setup: Setup, run: &Run) -> Result<Self, Failure> {
+        let of = |side| -> Result<_, Failure> {
+            Ok((Client::new(side, setup, &run.pki)?, Server::new(side, setup, &run.pki)?))
+        };
+        Ok(Self([of(Side::Facade)?, of(Side::Plain)?]))
+    }
+
+    fn of(&self, side: Side) -> &(Client, Server) {
+        &self.0[side as usize]
+    }
+}
+
+/// Full and resumed handshakes.
+pub(crate) fn handshakes(run: &mut Run, runtime: &Runtime) -> Result<(), Failure> {
+    for resumption in [false, true] {
+        for key in Key::ALL {
+            for version in Version::ALL {
+                for library in Library::ALL {
+                    for mode in Mode::ALL {
+                        let setup = Setup { library, version, key, resumption };
+                        handshake(run, runtime, setup, mode)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn handshake(run: &mut Run, runtime: &Runtime, setup: Setup, mode: Mode) -> Result<(), Failure> {
+    if setup.resumption && (setup.library == Library::Native || setup.key != Key::P256) {
+        // native-tls resumes nothing; and a resumed handshake signs nothing.
+        return Ok(());
+    }
+    let kind = if setup.resumption { "resumed" } else { "full" };
+    let name = format!("handshake {kind} {} {}", setup.version.name(), setup.key.name());
+    let mut row = Row::new(name, setup.library, Some(mode));
+    if setup.resumption && setup.library == Library::Openssl {
+        // Plain users would have to write a cache, and call what the crate marks unsafe.
+        row = row.without_plain();
+    } else if !setup.resumption {
+        row = row.target(Target::Ratio(1.0));
+    }
+    if !run.wants(&row) {
+        return Ok(());
+    }
+    let contexts = Contexts::new(setup, run)?;
+    let listener = transport::listener(None)?;
+    let asynchronous = {
+        let _guard = runtime.enter();
+        let listener = listener.try_clone()?;
+        tokio::net::TcpListener::from_std(listener)?
+    };
+    let count = run.scaled(50);
+    run.measure(&row, 21, |side| {
+        let (client, server) = contexts.of(side);
+        cpu_of(count, || match mode {
+            Mode::Blocking => {
+                listener.set_nonblocking(false)?;
+                many(client, server, &listener, count).map(|_| ())
+            }
+            Mode::Tokio => {
+                listener.set_nonblocking(true)?;
+                runtime.block_on(many_async(client, server, &asynchronous, count)).map(|_| ())
+            }
+        })
+    })
+}
+
+type Pairs<C> = (Vec<C>, Vec<C>);
+
+/// Connections one after the other, each with a handshake and one byte there and back.
+pub(crate) fn many(
+    client: &Client,
+    server: &Server,
+    listener: &TcpListener,
+    count: usize,
+) -> Result<Pairs<Box<dyn Stream>>, Failure> {
+    let address = listener.local_addr()?;
+    std::thread::scope(|scope| {
+        let servers = scope.spawn(move || -> Result<_, Failure> {
+            let mut streams = Vec::with_capacity(count);
+            for _ in 0..count {
+                let mut stream = server.accept(transport::accept(listener)?)?;
+                let mut byte = [0];
+                stream.read_exact(&mut byte)?;
+                stream.write_all(&byte)?;
+                stream.flush()?;
+                streams.push(stream);
+            }
+            Ok(streams)
+        });
+        let mut clients = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut stream = client.connect(transport::connect(address, None)?)?;
+            stream.write_all(&[1])?;
+            stream.flush()?;
+            stream.read_exact(&mut [0])?;
+            clients.push(stream);
+        }
+        let servers = servers.join().map_err(|_| "the server panicked")??;
+        Ok((clients, servers))
+    })
+}
+
+async fn many_async(
+    client: &Client,
+    server: &Server,
+    listener: &tokio::net::TcpListener,
+    count: usize,
+) -> Result<Pairs<Box<dyn AsyncStream>>, Failure> {
+    let address = listener.local_addr()?;
+    let serve = async {
+        let mut streams = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (transport, _) = listener.accept().await?;
+            transport.set_nodelay(true)?;
+            let mut stream = server.accept_async(transport).await?;
+            let mut byte = [0];
+            stream.read_exact(&mut byte).await?;
+            stream.write_all(&byte).await?;
+            stream.flush().await?;
+            streams.push(stream);
+        }
+        Ok::<_, Failure>(streams)
+    };
+    let request = async {
+        let mut streams = Vec::with_capacity(count);
+        for _ in 0..count {
+            let transport = tokio::net::TcpStream::connect(address).await?;
+            transport.set_nodelay(true)?;
+            let mut stream = client.connect_async(transport).await?;
+            stream.write_all(&[1]).await?;
+            stream.flush().await?;
+            stream.read_exact(&mut [0]).await?;
+            streams.push(stream);
+        }
+        Ok::<_, Failure>(streams)
+    };
+    tokio::try_join!(request, serve)
+}
+
+/// Bulk, small writes, vectored writes and round trips.
+pub(crate) fn data(run: &mut Run, runtime: &Runtime) -> Result<(), Failure> {
+    // Targets by mode (tokio, blocking) and library.
+    type Targets = [[f64; 3]; 2];
+    const BULK: Targets = [[0.90, 0.82, 0.82], [1.02, 0.88, 0.88]];
+    const SMALL: Targets = [[0.76, 0.45, 0.45], [0.92, 1.03, 1.03]];
+    const VECTORED: Targets = [[1.00, 0.60, 0.60], [0.68, 0.65, 0.65]];
+    const ROUND_1: Targets = [[1.00, 0.87, 0.87], [1.00, 0.96, 0.96]];
+    const ROUND_16: Targets = [[0.87, 0.95, 0.95], [0.87, 1.00, 1.00]];
+    let all: [(&str, Operation, usize, &Targets); 7] = [
+        ("bulk 16 KiB", Operation::Send(16 << 10), 400, &BULK),
+        ("bulk 64 KiB", Operation::Send(64 << 10), 120, &BULK),
+        ("bulk 256 KiB", Operation::Send(256 << 10), 40, &BULK),
+        ("write 64 B", Operation::Send(64), 10_000, &SMALL),
+        ("vectored 128 B + 1 KiB", Operation::SendParts(128, 1024), 3_000, &VECTORED),
+        ("round trip 1 KiB", Operation::RoundTrip(1 << 10), 1_000, &ROUND_1),
+        ("round trip 16 KiB", Operation::RoundTrip(16 << 10), 500, &ROUND_16),
+    ];
+    for (name, operation, count, targets) in all {
+        for library in Library::ALL {
+            for (mode, targets) in Mode::ALL.into_iter().zip(targets) {
+                let target = Target::Ratio(targets[library as usize]);
+                let row = Row::new(name, library, Some(mode)).target(target);
+                if !run.wants(&row) {
+                    continue;
+                }
+                let buffers: Vec<Buffer> = match name.starts_with("bulk") {
+                    true => BUFFERS.map(Some).into(),
+                    false => vec![None],
+                };
+                let count = run.scaled(count);
+                match mode {
+                    Mode::Blocking => transfer(run, &row, operation, &buffers, count)?,
+                    Mode::Tokio => transfer_async(run, runtime, &row, operation, &buffers, count)?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn transfer(
+    run: &mut Run,
+    row: &Row,
+    operation: Operation,
+    buffers: &[Buffer],
+    count: usize,
+) -> Result<(), Failure> {
+    let contexts = Contexts::new(Setup::of(row.library), run)?;
+    let mut pairs = [Vec::new(), Vec::new()];
+    for side in Side::BOTH {
+        for buffer in buffers {
+            let (client, server) = contexts.of(side);
+            let (near, far) = transport::pair(*buffer)?;
+            let mut pair = open(client, server, near, far)?;
+            operation.run(&mut *pair.0, &mut *pair.1, count.div_ceil(4))?;
+            pairs[side as usize].push(pair);
+        }
+    }
+    run.measure(row, 21, |side| {
+        let pairs = &mut pairs[side as usize];
+        cpu_of(count * pairs.len(), || {
+            pairs
+                .iter_mut()
+                .try_for_each(|(client, server)| operation.run(&mut **client, &mut **server, count))
+        })
+    })
+}
+
+fn transfer_async(
+    run: &mut Run,
+    runtime: &Runtime,
+    row: &Row,
+    operation: Operation,
+    buffers: &[Buffer],
+    count: usize,
+) -> Result<(), Failure> {
+    let contexts = Contexts::new(Setup::of(row.library), run)?;
+    let mut pairs = [Vec::new(), Vec::new()];
+    for side in Side::BOTH {
+        for buffer in buffers {
+            let (client, server) = contexts.of(side);
+            let (near, far) = transport::pair(*buffer)?;
+            let mut pair = runtime.block_on(async {
+                let (near, far) = (transport::for_tokio(near)?, transport::for_tokio(far)?);
+                open_async(client, server, near, far).await
+            })?;
+            runtime.block_on(operation.run_async(&mut *pair.0, &mut *pair.1, count.div_ceil(4)))?;
+            pairs[side as usize].push(pair);
+        }
+    }
+    run.measure(row, 21, |side| {
+        let pairs = &mut pairs[side as usize];
+        cpu_of(count * pairs.len(), || {
+            pairs.iter_mut().try_for_each(|(client, server)| {
+                runtime.block_on(operation.run_async(&mut **client, &mut **server, count))
+            })
+        })
+    })
+}
