@@ -143,8 +143,14 @@ pub fn unbuffer<S>(reader: BufReader<S>) -> Result<S, Error>
 where
     S: std::io::Read,
 {
-    match reader.buffer() {
-        [] => Ok(reader.into_inner()),
+    refuse_plaintext(reader.buffer())?;
+    Ok(reader.into_inner())
+}
+
+/// What is left in a buffer before an upgrade is refused.
+pub(crate) fn refuse_plaintext(left: &[u8]) -> Result<(), Error> {
+    match left {
+        [] => Ok(()),
         left => {
             let first = &left[..left.len().min(16)];
             Err(Error::new(ErrorKind::PlaintextBeforeTls).with_first_bytes(first))

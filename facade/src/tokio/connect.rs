@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use polytls_core::{Error, ErrorKind, Phase, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::connect::{ConnectOptions, Failures, Plan, Resolver, judge_resolution, share};
 use crate::connection::Connection;
 use crate::context::{ClientContext, ServerContext, default_client_ssl_context};
-use crate::upgrade::{UpgradeOptions, earlier, refuse_client_context};
+use crate::upgrade::{UpgradeOptions, earlier, refuse_client_context, refuse_plaintext};
 
 /// Connects by TCP and shakes hands: the twin of [`crate::ssl_connect`].
 ///
@@ -73,12 +73,17 @@ where
 ///
 /// ```no_run
 /// use polytls::UpgradeOptions;
-/// use polytls::tokio::ssl_client_upgrade;
+/// use polytls::tokio::{ssl_client_upgrade, unbuffer};
+/// use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 /// use tokio::net::TcpStream;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let stream = TcpStream::connect("mail.example.com:143").await?;
-/// // The client says STARTTLS, and the server agrees; then:
+/// let mut stream = BufReader::new(TcpStream::connect("mail.example.com:143").await?);
+/// let mut line = String::new();
+/// stream.read_line(&mut line).await?; // the greeting
+/// stream.write_all(b"a STARTTLS\r\n").await?;
+/// stream.read_line(&mut line).await?; // the consent
+/// let stream = unbuffer(stream)?; // refuses what an attacker may have sent behind it
 /// let stream = ssl_client_upgrade(stream, "mail.example.com", UpgradeOptions::new()).await?;
 /// # Ok(())
 /// # }
@@ -146,6 +151,16 @@ pub async fn ssl_server_upgrade_with<S: AsyncRead + AsyncWrite + Unpin>(
     let mut connection = Connection::server(context)?;
     connection.received_before(&options.leftover);
     shake_hands(TlsStream::new(connection, stream, deadline)).await
+}
+
+/// Takes the buffer off a stream before it is upgraded: the twin of [`crate::unbuffer`].
+///
+/// # Errors
+///
+/// As [`crate::unbuffer`].
+pub fn unbuffer<S: AsyncRead>(reader: BufReader<S>) -> Result<S, Error> {
+    refuse_plaintext(reader.buffer())?;
+    Ok(reader.into_inner())
 }
 
 async fn client_stream<S: AsyncRead + AsyncWrite + Unpin>(

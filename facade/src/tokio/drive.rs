@@ -69,7 +69,8 @@ impl Driver {
         self.timer = None;
     }
 
-    /// Takes the handshake to its end, and sends its last flight.
+    /// Takes the handshake to its end, and sends its last flight; fails when the connection has failed,
+    /// then or later.
     pub(super) fn poll_handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         transport: &mut S,
@@ -101,7 +102,10 @@ impl Driver {
                 Err(error) => return self.poll_fail(transport, task, cx, error),
             }
         }
-        Poll::Ready(Ok(()))
+        match self.connection.failure().cloned() {
+            Some(error) => self.poll_fail(transport, task, cx, error),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     /// Reads plaintext; 0 when the peer has closed.

@@ -32,7 +32,9 @@ mod listen;
 mod stream;
 mod wake;
 
-pub use connect::{ssl_client_upgrade, ssl_connect, ssl_server_upgrade, ssl_server_upgrade_with};
+pub use connect::{
+    ssl_client_upgrade, ssl_connect, ssl_server_upgrade, ssl_server_upgrade_with, unbuffer,
+};
 pub use listen::{HandshakeFailure, HandshakenListener, Listener, TlsListener, ssl_listen};
 pub use stream::TlsStream;
 
