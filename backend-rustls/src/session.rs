@@ -23,21 +23,30 @@ pub(crate) struct TlsSession {
     late: Option<Error>,
     /// close_notify is queued or sent.
     closed: bool,
+    /// Bytes that are left of the record that rustls is taking.
+    rest: usize,
 }
 
 impl TlsSession {
     pub(crate) fn new(mut tls: Connection, backend: &'static str) -> Self {
         // The wire has the limit: what rustls takes must be in it when the call is over.
         tls.set_buffer_limit(None);
-        Self { tls, backend, late: None, closed: false }
+        Self { tls, backend, late: None, closed: false, rest: 0 }
     }
 
-    /// Gives rustls what it takes at once of the records that have come, and queues its answers.
+    /// Gives rustls what it takes at once of the first record, and queues its answers.
+    ///
+    /// Never of two records: whatever follows the peer's close_notify must stay in the wire.
     ///
     /// The answers are bounded by rustls: it holds one reply to however many key updates, and ends
     /// a connection that asks for too many of them, or for renegotiation.
     fn advance(&mut self, wire: &mut Wire) -> Result<(), Error> {
-        let taken = self.tls.read_tls(wire).map_err(|error| self.protocol_error(error))?;
+        if self.rest == 0 {
+            self.rest = wire.record_length();
+        }
+        let mut record = std::io::Read::take(&mut *wire, self.rest as u64);
+        let taken = self.tls.read_tls(&mut record).map_err(|error| self.protocol_error(error))?;
+        self.rest = self.rest.saturating_sub(taken);
         let outcome = self.process();
         self.flush(wire)?;
         match outcome {

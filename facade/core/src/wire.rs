@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 
 use crate::pool;
-use crate::record;
+use crate::record::{self, Front};
 
 /// The ciphertext of one connection: what has come and what is to go.
 ///
@@ -31,6 +31,16 @@ impl Wire {
     /// Whether a complete record, or something that cannot be one, has come.
     pub fn has_record(&self) -> bool {
         self.incoming.complete > 0
+    }
+
+    /// How long the record at the front is, header included; 0 while it is not complete. What cannot
+    /// be a record counts to the end.
+    pub fn record_length(&self) -> usize {
+        match record::front(self.input()) {
+            Front::Record(length) => length,
+            Front::Partial => 0,
+            Front::Garbage => self.input().len(),
+        }
     }
 
     /// How many bytes of plaintext a write may take now.
