@@ -16,7 +16,7 @@ use socket2::SockRef;
 use crate::bench::{both, pattern};
 use crate::pki::NAME;
 use crate::transport::{
-    Delivery, Once, Pipe, PipeOptions, Stingy, Transport, pipe, pipe_with, tcp_pair,
+    Carrier, Delivery, Once, Pipe, PipeOptions, Stingy, Transport, pipe, pipe_with, tcp_pair,
 };
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
@@ -383,7 +383,7 @@ fn write(bench: &Bench) -> Result<(), Failure> {
     both(
         || {
             let options = UpgradeOptions::new().context(client);
-            let mut client = ssl_client_upgrade(near, NAME, options)?;
+            let mut client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
             client.get_ref().set_write_timeout(Some(Duration::from_millis(20)))?;
             let mut taken = 0;
             let error = loop {
@@ -400,7 +400,7 @@ fn write(bench: &Bench) -> Result<(), Failure> {
             Ok(taken)
         },
         move || {
-            let mut server = ssl_server_upgrade(far, &server)?;
+            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
             let _ = read_on.recv();
             let mut got = Vec::new();
             server.read_to_end(&mut got)?;
@@ -419,19 +419,17 @@ fn write(bench: &Bench) -> Result<(), Failure> {
 }
 
 /// Two streams that hold little.
-fn small_pair(
-    transport: Transport,
-) -> Result<(Box<dyn StreamSocket>, Box<dyn StreamSocket>), Failure> {
+fn small_pair(transport: Transport) -> Result<(Carrier, Carrier), Failure> {
     if transport != Transport::Tcp {
         let (near, far) = pipe_with(PipeOptions { capacity: 8 << 10, ..PipeOptions::default() });
-        return Ok((Box::new(near), Box::new(far)));
+        return Ok((Carrier::Pipe(near), Carrier::Pipe(far)));
     }
     let (near, far) = tcp_pair();
     for end in [&near, &far] {
         SockRef::from(end).set_send_buffer_size(16 << 10)?;
         SockRef::from(end).set_recv_buffer_size(64 << 10)?;
     }
-    Ok((Box::new(near), Box::new(far)))
+    Ok((Carrier::Tcp(near), Carrier::Tcp(far)))
 }
 
 /// A peer that never closes holds nobody up, and is no error of ours.
@@ -470,7 +468,7 @@ fn close_with_unsent_data(bench: &Bench) -> Result<(), Failure> {
     both(
         || {
             let options = UpgradeOptions::new().context(client);
-            let mut client = ssl_client_upgrade(near, NAME, options)?;
+            let mut client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
             client.get_ref().set_write_timeout(Some(Duration::from_millis(5)))?;
             while client.write(&[0; 16 << 10]).is_ok() {}
             let clock = Stopwatch::start();
@@ -480,7 +478,7 @@ fn close_with_unsent_data(bench: &Bench) -> Result<(), Failure> {
             Ok(())
         },
         move || {
-            let mut server = ssl_server_upgrade(far, &server)?;
+            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
             let _ = done.recv();
             let outcome = server.read_to_end(&mut Vec::new());
             expect_kind(outcome, ErrorKind::Truncated(Phase::Read))?;
