@@ -19,6 +19,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Version;
 
+use crate::checked::unless_passed;
 use crate::{Certificate, CertificateReason, Error, ServerName};
 
 /// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign and is
@@ -29,6 +30,10 @@ use crate::{Certificate, CertificateReason, Error, ServerName};
 /// `Certificate`: `UnsupportedVersion`, `CaUsedAsEndEntity`, `WrongUsage`, `UnsupportedAlgorithm`,
 /// `BadEncoding`.
 pub fn check_usage(leaf: &Certificate) -> Result<(), Error> {
+    unless_passed(leaf, None, || usage(leaf))
+}
+
+fn usage(leaf: &Certificate) -> Result<(), Error> {
     let parsed = leaf.parsed()?;
     let refuse = |reason| Err(describe(Error::certificate(reason), leaf));
     // Only version 3 can say what a certificate is for (RFC 5280, section 4.1.2.1).
@@ -91,6 +96,10 @@ pub fn check_issuer(issuer: &Certificate) -> Result<(), Error> {
 ///
 /// `Certificate`: `NameMismatch`, with the names it is for; `BadEncoding`.
 pub fn check_name(leaf: &Certificate, name: &ServerName) -> Result<(), Error> {
+    unless_passed(leaf, Some(name), || names(leaf, name))
+}
+
+fn names(leaf: &Certificate, name: &ServerName) -> Result<(), Error> {
     let der = CertificateDer::from(leaf.der());
     let mismatch = || {
         let error = Error::certificate(CertificateReason::NameMismatch);

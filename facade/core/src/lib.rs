@@ -40,6 +40,7 @@ mod socket;
 
 // Private helpers.
 mod anchor;
+mod checked;
 mod key;
 mod pem_file;
 mod pool;
