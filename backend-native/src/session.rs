@@ -124,22 +124,22 @@ impl Session for NativeSession {
     }
 
     fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<usize, Error> {
+        // Room as it is now: what the records themselves add is within the bound of one more, and
+        // would otherwise split a message of three records. Never more than there is room for: a
+        // library that cannot write keeps the record, and sends it again instead of whatever comes
+        // next.
+        let data = &data[..data.len().min(wire.room())];
         with_wire(self.open()?, wire, |stream| {
             let mut taken = 0;
-            loop {
-                // Never more than there is room for: a library that cannot write keeps the record,
-                // and sends it again instead of whatever comes next.
-                let room = stream.get_ref().wire.room().min(data.len() - taken);
-                if room == 0 {
-                    return Ok(taken);
-                }
-                // It returns after each record.
-                match stream.write(&data[taken..taken + room]) {
+            // It returns after each record.
+            while taken < data.len() {
+                match stream.write(&data[taken..]) {
                     Ok(n) => taken += n,
-                    Err(error) if would_block(&error) => return Ok(taken),
+                    Err(error) if would_block(&error) => break,
                     Err(error) => return Err(error::data(error)),
                 }
             }
+            Ok(taken)
         })
     }
 
