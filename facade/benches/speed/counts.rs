@@ -18,6 +18,10 @@ const OPERATIONS: [(&str, Operation); 4] = [
     ("bulk 256 KiB", Operation::Send(256 << 10)),
 ];
 
+/// A fraction of an operation's allocations that comes from timing: a read that has to wait in the
+/// middle of a record copies it out of the large buffer.
+const BEYOND: f64 = 0.25;
+
 /// How often an operation is done.
 const COUNT: usize = 64;
 
@@ -72,7 +76,7 @@ pub(crate) fn allocations(run: &mut Run, runtime: &Runtime) -> Result<(), Failur
             for mode in Mode::ALL {
                 let row = Row::new(format!("allocations: {name}"), library, Some(mode))
                     .unit("allocations")
-                    .target(Target::Ratio(1.0));
+                    .target(Target::Beyond(BEYOND));
                 if run.wants(&row) {
                     let pki = run.pki.clone();
                     run.measure(&row, 1, |side| {

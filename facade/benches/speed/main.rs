@@ -1,12 +1,13 @@
 //! Facade and plain libraries side by side, in one process and in turns.
 //!
 //! ```text
-//! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--json FILE]
+//! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--json FILE] [--side SIDE]
 //! ```
 //!
 //! Times are CPU time of both ends (`getrusage`'s, not the clock's), on one core; each figure is the
 //! median of its rounds, and the ratio is that of the two medians. `--rows` takes words, of which a
-//! row must contain all (`openssl+bulk+tokio`), and alternatives between commas.
+//! row must contain all (`openssl+bulk+tokio`), and alternatives between commas. `--side facade` or
+//! `--side plain` runs one side only: for a profiler.
 //!
 //! | file | holds |
 //! |---|---|
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 
 use polytls_benches::ends::Failure;
 use polytls_benches::pki::Pki;
+use polytls_benches::setup::Side;
 use report::Run;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::runtime::Runtime;
@@ -48,7 +50,7 @@ fn main() -> Result<(), Failure> {
 fn parent(options: &Options) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let pki = Pki::create(dir.path()).map_err(|error| error.to_string())?;
-    let mut run = Run::new(pki, options.quick, options.rows.clone());
+    let mut run = Run::new(pki, options.quick, options.rows.clone(), options.side);
     let runtime = runtime()?;
     rows::handshakes(&mut run, &runtime)?;
     rows::data(&mut run, &runtime)?;
@@ -68,6 +70,7 @@ struct Options {
     quick: bool,
     rows: Option<String>,
     json: Option<PathBuf>,
+    side: Option<Side>,
 }
 
 impl Options {
@@ -79,6 +82,7 @@ impl Options {
             match argument.as_str() {
                 "--quick" => options.quick = true,
                 "--rows" => options.rows = Some(value()?.clone()),
+                "--side" => options.side = Some(value()?.parse()?),
                 "--json" => options.json = Some(value()?.into()),
                 // Cargo adds it.
                 "--bench" => {}
