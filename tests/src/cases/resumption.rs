@@ -27,6 +27,12 @@ pub(super) const CASES: &[Case] = &[
         .client_needs(Capability::ClientIdentity)
         .server_needs(Capability::ClientAuth),
     case("resumption::does_not_outlive_trust", does_not_outlive_trust),
+    case("resumption::another_server_does_not", another_server_does_not),
+    case("resumption::facts_are_those_of_the_first", facts_are_those_of_the_first)
+        .client_needs(Capability::ClientAlpn)
+        .server_needs(Capability::ServerAlpn),
+    case("resumption::after_a_dropped_connection", after_a_dropped_connection),
+    case("resumption::refused_is_refused_again", refused_is_refused_again),
 ];
 
 fn pair(bench: &Bench) -> Result<(ClientContext, ServerContext), Failure> {
@@ -156,5 +162,65 @@ fn does_not_outlive_trust(bench: &Bench) -> Result<(), Failure> {
     let kind = ErrorKind::Certificate(CertificateReason::UnknownIssuer);
     let error = expect_kind(verdict.client, kind)?;
     ensure!(error.is_ssl_error(), "{error:?}");
+    Ok(())
+}
+
+/// Keys of tickets are a context's own: whoever holds another cannot read them, and says no.
+fn another_server_does_not(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    resumes(bench, &client, &server, false)?;
+    resumes(bench, &client, &bench.server().build()?, false)?;
+    Ok(())
+}
+
+fn facts_are_those_of_the_first(bench: &Bench) -> Result<(), Failure> {
+    let client = bench.client().alpn(["h2"]).build()?;
+    let server = bench.server().alpn(["h2"]).build()?;
+    let first = resumes(bench, &client, &server, false)?;
+    let second = resumes(bench, &client, &server, true)?;
+    for (one, other) in [(&first.0, &second.0), (&first.1, &second.1)] {
+        ensure_eq!(one.version, other.version);
+        ensure_eq!(one.cipher_suite, other.cipher_suite);
+        ensure_eq!(one.alpn, other.alpn);
+        ensure_eq!(one.server_name, other.server_name);
+    }
+    ensure_eq!(second.0.alpn.as_deref(), Some(&b"h2"[..]));
+    Ok(())
+}
+
+fn after_a_dropped_connection(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = pair(bench)?;
+    bench.run(
+        &client,
+        &server,
+        |client| {
+            client.say(b"?")?;
+            client.hear(1)?;
+            Ok(())
+        },
+        |server| {
+            server.hear(1)?;
+            Ok(server.say(b"!")?)
+        },
+    )?;
+    resumes(bench, &client, &server, true)?;
+    Ok(())
+}
+
+/// Not even the check that comes after the handshake leaves a session that goes round it.
+fn refused_is_refused_again(bench: &Bench) -> Result<(), Failure> {
+    let root = &pki::standard().root;
+    let client = bench.client().build()?;
+    for (server, reason) in [
+        (Leaf::unnamed().common_name(NAME).issued_by(root), CertificateReason::NameMismatch),
+        (Leaf::server().with_ca_flag().issued_by(root), CertificateReason::CaUsedAsEndEntity),
+        (Leaf::server().expired().issued_by(root), CertificateReason::Expired),
+    ] {
+        let server = bench.server_with(&server).build()?;
+        for _ in 0..3 {
+            let verdict = bench.verdict(&client, &server)?;
+            expect_kind(verdict.client, ErrorKind::Certificate(reason))?;
+        }
+    }
     Ok(())
 }
