@@ -243,8 +243,12 @@ impl Connection {
         match self.session.write(&mut self.wire, data) {
             // There is room, so it is something else: OpenSSL wants the rest of a message of the peer
             // (a ticket in pieces, say) before it writes on.
-            Ok(0) => Ok(Progress::NeedsInput),
-            Ok(n) => Ok(Progress::Ready(n)),
+            Ok(0) if matches!(self.input, Input::Open) => Ok(Progress::NeedsInput),
+            Ok(0) => Err(self.fail(Error::new(ErrorKind::Truncated(Phase::Write)))),
+            Ok(n) => {
+                self.wire.outgoing().mark_written();
+                Ok(Progress::Ready(n))
+            }
             Err(error) => Err(self.fail(error)),
         }
     }
@@ -259,8 +263,10 @@ impl Connection {
         match (filled.next(), filled.next()) {
             (None, _) => self.write(&[]),
             (Some(only), None) => self.write(only),
-            // A full record gains nothing by a copy.
-            (Some(first), Some(_)) if first.len() >= FULL_RECORD => self.write(first),
+            // A full record gains nothing by a copy, and neither does what has no room.
+            (Some(first), Some(_)) if first.len() >= FULL_RECORD || self.wire.room() == 0 => {
+                self.write(first)
+            }
             (Some(_), Some(_)) => {
                 let gathered = Gathered::new(parts, self.wire.room());
                 self.write(&gathered)
@@ -411,17 +417,29 @@ impl Connection {
     /// Puts back what was not sent, in front of what has been queued meanwhile.
     pub(crate) fn return_outgoing(&mut self, mut unsent: Outgoing) {
         if !unsent.is_empty() {
-            let newer = std::mem::take(self.wire.outgoing());
-            unsent.push(newer.bytes());
+            unsent.append(self.wire.outgoing());
             *self.wire.outgoing() = unsent;
         }
         self.answers = self.answers.min(self.wire.output().len());
     }
 
-    /// Drops the output: the transport takes nothing any more.
-    pub(crate) fn drop_output(&mut self) {
+    /// Whether plaintext that was written is still among the output.
+    pub(crate) fn owes_plaintext(&mut self) -> bool {
+        self.wire.outgoing().owes_plaintext()
+    }
+
+    /// Drops the output, since the transport takes nothing any more; whether written plaintext was
+    /// lost with it.
+    pub(crate) fn drop_output(&mut self) -> bool {
+        let lost = self.owes_plaintext();
         self.wire.outgoing().clear();
         self.answers = 0;
+        lost
+    }
+
+    /// Ends the connection for a reason that its driver found; every later call returns it.
+    pub(crate) fn abort(&mut self, error: Error) -> Error {
+        self.fail(error)
     }
 
     /// The input that no session has taken.

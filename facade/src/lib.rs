@@ -96,5 +96,12 @@ pub mod contract {
 /// assert!(!is_ssl_error(&std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
 /// ```
 pub fn is_ssl_error(error: &(dyn std::error::Error + 'static)) -> bool {
-    Error::find(error).is_some_and(Error::is_ssl_error)
+    let mut found = Error::find(error);
+    while let Some(error) = found {
+        if error.is_ssl_error() {
+            return true;
+        }
+        found = std::error::Error::source(error).and_then(Error::find);
+    }
+    false
 }

@@ -150,9 +150,10 @@ impl Flight {
                 // An encrypted alert is longer than its two bytes.
                 (record::ALERT, &[level, alert]) if direction == Direction::Incoming => {
                     let alert = Alert::new(alert);
-                    facts.alert = Some(alert);
-                    // Nothing follows, so nobody must wait for a ClientHello.
+                    // Nothing follows, so nobody must wait for a ClientHello. A warning explains
+                    // nothing that comes later.
                     if level == FATAL || alert == Alert::CLOSE_NOTIFY {
+                        facts.alert = Some(alert);
                         self.stop();
                     }
                 }

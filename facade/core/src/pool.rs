@@ -19,6 +19,7 @@ thread_local! {
     static POOL: RefCell<[Vec<Vec<u8>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
+#[inline]
 fn shelf(size: usize) -> Option<usize> {
     match size {
         INCOMING_SIZE => Some(0),
@@ -28,6 +29,7 @@ fn shelf(size: usize) -> Option<usize> {
 }
 
 /// A buffer of `size` initialised bytes, of unspecified content.
+#[inline]
 pub(crate) fn take(size: usize) -> Vec<u8> {
     // A thread that is being torn down has no pool any more.
     let kept = shelf(size)
@@ -36,6 +38,7 @@ pub(crate) fn take(size: usize) -> Vec<u8> {
 }
 
 /// Gives a buffer back; one of another size, or one too many, is freed.
+#[inline]
 pub(crate) fn give(buffer: Vec<u8>) {
     let Some(shelf) = shelf(buffer.len()) else { return };
     let _ = POOL.try_with(|pool| {

@@ -24,6 +24,7 @@ pub(crate) enum Front {
 }
 
 /// Judges the front of `bytes`.
+#[inline]
 pub(crate) fn front(bytes: &[u8]) -> Front {
     match *bytes {
         [] => Front::Partial,
@@ -42,12 +43,14 @@ pub(crate) fn front(bytes: &[u8]) -> Front {
 }
 
 /// `change_cipher_spec`, `alert`, `handshake`, `application_data`, `heartbeat`.
+#[inline]
 fn is_content_type(byte: u8) -> bool {
     (20..=24).contains(&byte)
 }
 
 /// How many bytes at the start of `bytes` are complete records. Whatever cannot be a record counts
 /// as complete to its end, so that the library judges it.
+#[inline]
 pub(crate) fn complete(bytes: &[u8]) -> usize {
     let mut end = 0;
     loop {

@@ -242,8 +242,7 @@ macro_rules! system_socket {
         }
 
         fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-            refuse_zero(timeout)?;
-            SockRef::from(self).set_read_timeout(timeout)
+            SockRef::from(self).set_read_timeout(settable(timeout)?)
         }
 
         fn write_timeout(&self) -> io::Result<Option<Duration>> {
@@ -251,8 +250,7 @@ macro_rules! system_socket {
         }
 
         fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-            refuse_zero(timeout)?;
-            SockRef::from(self).set_write_timeout(timeout)
+            SockRef::from(self).set_write_timeout(settable(timeout)?)
         }
     };
 }
@@ -297,13 +295,14 @@ impl ServerSocket for std::os::unix::net::UnixListener {
     }
 }
 
-/// The system takes zero for "for ever"; a caller who computed a deadline does not mean that.
-fn refuse_zero(timeout: Option<Duration>) -> io::Result<()> {
+/// The system takes zero for "for ever", which a caller who computed a deadline does not mean, and
+/// it counts in microseconds.
+fn settable(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
     match timeout {
         Some(Duration::ZERO) => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "a timeout of zero"))
         }
-        _ => Ok(()),
+        timeout => Ok(timeout.map(|timeout| timeout.max(Duration::from_micros(1)))),
     }
 }
 

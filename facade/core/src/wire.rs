@@ -29,6 +29,7 @@ impl Wire {
     pub const LIMIT: usize = 3 << 14;
 
     /// Whether a complete record, or something that cannot be one, has come.
+    #[inline]
     pub fn has_record(&self) -> bool {
         self.incoming.complete > 0
     }
@@ -44,38 +45,45 @@ impl Wire {
     }
 
     /// How many bytes of plaintext a write may take now.
+    #[inline]
     pub fn room(&self) -> usize {
         Self::LIMIT.saturating_sub(self.outgoing.len())
     }
 
     /// What has come.
+    #[inline]
     pub fn incoming(&mut self) -> &mut Incoming {
         &mut self.incoming
     }
 
     /// What is to go.
+    #[inline]
     pub fn outgoing(&mut self) -> &mut Outgoing {
         &mut self.outgoing
     }
 
     /// The bytes that are to go.
+    #[inline]
     pub fn output(&self) -> &[u8] {
         self.outgoing.bytes()
     }
 
     /// The bytes that have come and that no session has taken yet.
+    #[inline]
     pub fn input(&self) -> &[u8] {
         self.incoming.bytes()
     }
 }
 
 impl Read for Wire {
+    #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.incoming.read(buf)
     }
 }
 
 impl Write for Wire {
+    #[inline]
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.outgoing.push(data);
         Ok(data.len())
@@ -103,24 +111,28 @@ pub struct Incoming {
 
 impl Incoming {
     /// Whether nothing has come that was not taken.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// Where the transport's next bytes go; not empty unless the buffer is full of records that
     /// nobody takes.
+    #[inline]
     pub fn space(&mut self) -> &mut [u8] {
         self.buffer.space(pool::INCOMING_SIZE)
     }
 
     /// Takes note of `n` bytes that were stored at the front of [`Incoming::space`], and returns
     /// the records that became complete by them.
+    #[inline]
     pub fn received(&mut self, n: usize) -> &[u8] {
         self.buffer.end = (self.buffer.end + n).min(self.buffer.data.len());
         self.frame()
     }
 
     /// Appends bytes that came by another way, and returns the records that became complete.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> &[u8] {
         self.buffer.push(bytes, pool::INCOMING_SIZE);
         self.frame()
@@ -128,20 +140,24 @@ impl Incoming {
 
     /// Gives a buffer back that holds nothing, and shrinks one that holds part of a record to its
     /// size, so that a slow sender cannot pin a large buffer. For a connection that now waits.
+    #[inline]
     pub fn park(&mut self) {
         self.buffer.park();
     }
 
+    #[inline]
     fn frame(&mut self) -> &[u8] {
         let before = self.complete;
         self.complete += record::complete(&self.buffer.bytes()[before..]);
         &self.buffer.bytes()[before..self.complete]
     }
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self.buffer.bytes()
     }
 
+    #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.complete == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -165,35 +181,64 @@ impl fmt::Debug for Incoming {
 #[derive(Default)]
 pub struct Outgoing {
     buffer: Buffer,
+    /// How many bytes at the front reach to the end of the last record of written plaintext.
+    owed: usize,
 }
 
 impl Outgoing {
     /// Whether nothing is to go.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// How many bytes are to go.
+    #[inline]
     pub fn len(&self) -> usize {
         self.buffer.bytes().len()
     }
 
     /// The bytes that are to go.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.buffer.bytes()
     }
 
     /// Takes note of `n` bytes that the transport has taken from the front.
+    #[inline]
     pub fn sent(&mut self, n: usize) {
         self.buffer.consume(n);
+        self.owed = self.owed.saturating_sub(n);
     }
 
     /// Drops everything: the transport takes nothing any more.
     pub fn clear(&mut self) {
-        self.buffer.consume(usize::MAX);
+        self.sent(usize::MAX);
+    }
+
+    /// Takes note that what stands last is plaintext that somebody has written and relies on,
+    /// rather than a ticket or an answer of the protocol's own.
+    #[inline]
+    pub fn mark_written(&mut self) {
+        self.owed = self.len();
+    }
+
+    /// Whether written plaintext is among what is to go.
+    #[inline]
+    pub fn owes_plaintext(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// Puts what was queued later behind this.
+    pub fn append(&mut self, newer: &Self) {
+        if newer.owes_plaintext() {
+            self.owed = self.len() + newer.owed;
+        }
+        self.push(newer.bytes());
     }
 
     /// Appends bytes.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.push(bytes, pool::OUTGOING_SIZE);
     }
@@ -215,15 +260,18 @@ struct Buffer {
 }
 
 impl Buffer {
+    #[inline]
     fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         &self.data[self.start..self.end]
     }
 
     /// The free end of the buffer, after moving what is there to its start.
+    #[inline]
     fn space(&mut self, size: usize) -> &mut [u8] {
         if self.data.len() < size {
             // Empty, or part of a record that was parked.
@@ -239,6 +287,7 @@ impl Buffer {
         &mut self.data[self.end..]
     }
 
+    #[inline]
     fn push(&mut self, bytes: &[u8], size: usize) {
         if self.data.len() - self.end < bytes.len() {
             let space = self.space(size).len();
@@ -250,6 +299,7 @@ impl Buffer {
         self.end += bytes.len();
     }
 
+    #[inline]
     fn consume(&mut self, n: usize) {
         self.start = self.start.saturating_add(n).min(self.end);
         if self.is_empty() {
@@ -267,6 +317,7 @@ impl Buffer {
         }
     }
 
+    #[inline]
     fn release(&mut self) {
         *self = Self::default();
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use polytls_core::{Error, ErrorKind, Phase, StreamSocket};
 
+use super::clock::Clock;
 use super::drive;
 use super::shared::{Access, State};
 
@@ -24,15 +25,12 @@ pub(super) fn close<S: StreamSocket + ?Sized>(
     timeout: Duration,
 ) -> Result<(), Error> {
     let deadline = Instant::now().checked_add(timeout);
-    let own = (socket.read_timeout(), socket.write_timeout());
-    // A stream without timeouts waits as long as its own calls do.
-    let _ = socket.set_write_timeout(at_least_a_little(timeout));
-    let result = close_write(access, socket);
+    let mut clock = Clock::start(socket, deadline, Phase::Close).instead_of_own();
+    let result = say_goodbye(access, socket, &mut clock);
     if result.is_ok() {
-        drain(socket, deadline);
+        drain(socket, &mut clock);
     }
-    let _ = socket.set_read_timeout(own.0.unwrap_or_default());
-    let _ = socket.set_write_timeout(own.1.unwrap_or_default());
+    clock.stop(socket);
     result
 }
 
@@ -41,42 +39,44 @@ pub(super) fn close_write<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
 ) -> Result<(), Error> {
+    say_goodbye(access, socket, &mut Clock::none(Phase::Close))
+}
+
+fn say_goodbye<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    clock: &mut Clock,
+) -> Result<(), Error> {
     access.state().connection.close()?;
-    drive::send(access, socket, Phase::Close)?;
+    drive::send_all(access, socket, clock)?;
     let state = access.state();
-    let broken = state.output_broken;
-    // The other half is sending: the end goes with what it has in hand.
-    let sending = state.sending;
+    let (broken, lost) = (state.output_broken, state.lost);
     drop(state);
     match broken {
-        // Both ends may close at the same time; only data that was lost is an error.
-        Some(_) => return Ok(()),
-        None if sending => return Ok(()),
-        None => {}
+        Some(kind) if lost => Err(Error::io(ErrorKind::Io, kind.into())),
+        // Both ends may close at the same time; nothing that was written was lost.
+        Some(_) => Ok(()),
+        None => socket.shutdown(Shutdown::Write).map_err(|error| Error::io(ErrorKind::Io, error)),
     }
-    socket.shutdown(Shutdown::Write).map_err(|error| Error::io(ErrorKind::Io, error))
 }
 
 /// Ends a stream without waiting: close_notify only if everything written has left, and only if the
 /// socket takes it at once.
 pub(super) fn abandon<S: StreamSocket + ?Sized>(state: &mut State, socket: &S) {
     let connection = &mut state.connection;
-    let all_has_left = connection.output().is_empty() && !state.sending;
     let may_speak = !connection.is_handshaking() && connection.failure().is_none();
-    if !all_has_left || !may_speak || connection.is_closed() || state.output_broken.is_some() {
-        return;
+    let all_has_left =
+        !connection.owes_plaintext() && !state.sending && state.output_broken.is_none();
+    if may_speak && all_has_left && connection.close().is_ok() {
+        if let Ok(n) = socket.send_now(connection.output()) {
+            connection.sent(n);
+        }
+        if connection.output().is_empty() {
+            let _ = socket.shutdown(Shutdown::Write);
+        }
     }
-    if connection.close().is_err() {
-        return;
-    }
-    if let Ok(n) = socket.send_now(connection.output()) {
-        connection.sent(n);
-    }
-    if connection.output().is_empty() {
-        // Bytes that lie unread when a socket is closed reset it, and take close_notify with them.
-        let _ = socket.shutdown(Shutdown::Write);
-        discard(socket);
-    }
+    // Bytes that lie unread when a socket is closed reset it, and take what was sent last with them.
+    discard(socket);
 }
 
 /// Ends the write side of a connection that has failed, without waiting, so that the peer gets the
@@ -94,26 +94,15 @@ fn discard<S: StreamSocket + ?Sized>(socket: &S) {
     }
 }
 
-fn drain<S: StreamSocket + ?Sized>(socket: &S, deadline: Option<Instant>) {
+fn drain<S: StreamSocket + ?Sized>(socket: &S, clock: &mut Clock) {
     let mut sink = [0; 8 << 10];
     let mut drained = 0;
-    while drained < MOST_DRAINED {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return;
-        }
-        // Without timeouts, waiting for a peer that stays could be for ever.
-        if socket.set_read_timeout(left).is_err() {
-            return;
-        }
+    // Without timeouts, waiting for a peer that stays could be for ever.
+    while drained < MOST_DRAINED && clock.tick(socket).is_ok() && clock.ends_waiting() {
         match socket.recv(&mut sink) {
             Ok(n) if n > 0 => drained += n,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             _ => return,
         }
     }
-}
-
-fn at_least_a_little(timeout: Duration) -> Option<Duration> {
-    Some(timeout.max(Duration::from_millis(1)))
 }

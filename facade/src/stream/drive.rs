@@ -5,10 +5,10 @@
 //! I/O.
 
 use std::io::{self, IoSlice};
-use std::time::{Duration, Instant};
 
-use polytls_core::{Error, ErrorKind, Phase, StreamSocket, io_error_is_closed_transport};
+use polytls_core::{Error, ErrorKind, Outgoing, Phase, StreamSocket, io_error_is_closed_transport};
 
+use super::clock::Clock;
 use super::close;
 use super::shared::Access;
 use crate::connection::Progress;
@@ -19,7 +19,7 @@ pub(super) fn handshake<S: StreamSocket + ?Sized>(
     socket: &S,
 ) -> Result<(), Error> {
     ensure_handshake(access, socket)?;
-    send(access, socket, Phase::Handshake)
+    send_all(access, socket, &mut Clock::none(Phase::Handshake))
 }
 
 /// Takes the handshake to its end, before a read or write.
@@ -34,8 +34,9 @@ fn ensure_handshake<S: StreamSocket + ?Sized>(
     if !state.connection.is_handshaking() {
         return Ok(());
     }
+    let deadline = state.deadline;
     drop(state);
-    let mut clock = HandshakeClock::start(socket, access.state().deadline);
+    let mut clock = Clock::start(socket, deadline, Phase::Handshake);
     let result = handshake_steps(access, socket, &mut clock);
     clock.stop(socket);
     result
@@ -44,22 +45,20 @@ fn ensure_handshake<S: StreamSocket + ?Sized>(
 fn handshake_steps<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
-    clock: &mut HandshakeClock,
+    clock: &mut Clock,
 ) -> Result<(), Error> {
     loop {
         let progress = access.state().connection.handshake();
         match progress {
             Ok(Progress::Ready(())) => {
                 if access.state().connection.peer_waits_for_output() {
-                    send(access, socket, Phase::Handshake)?;
+                    send_all(access, socket, clock)?;
                 }
                 return Ok(());
             }
             Ok(Progress::NeedsInput | Progress::NeedsOutput) => {
-                clock.tick(socket)?;
-                send(access, socket, Phase::Handshake)?;
-                clock.tick(socket)?;
-                receive(access, socket, Phase::Handshake)?;
+                send_all(access, socket, clock)?;
+                receive(access, socket, clock)?;
             }
             Err(error) => return Err(fail(access, socket, error)),
         }
@@ -73,6 +72,7 @@ pub(super) fn read<S: StreamSocket + ?Sized>(
     buf: &mut [u8],
 ) -> Result<usize, Error> {
     ensure_handshake(access, socket)?;
+    let clock = &mut Clock::none(Phase::Read);
     loop {
         let mut state = access.state();
         let progress = state.connection.read(buf);
@@ -81,17 +81,18 @@ pub(super) fn read<S: StreamSocket + ?Sized>(
         match progress {
             Ok(Progress::Ready(n)) => return Ok(n),
             Ok(Progress::NeedsInput) => {
-                send(access, socket, Phase::Read)?;
-                receive(access, socket, Phase::Read)?;
+                send_answers(access, socket, clock)?;
+                receive(access, socket, clock)?;
             }
             // The other half is stuck sending, and the answers that the peer asks for pile up
             // behind it: the peer makes us talk and does not listen.
             Ok(Progress::NeedsOutput) if sending => {
                 let error = Error::new(ErrorKind::Protocol)
                     .with_detail("the peer asks for more answers than it reads");
-                return Err(error);
+                let error = access.state().connection.abort(error);
+                return Err(fail(access, socket, error));
             }
-            Ok(Progress::NeedsOutput) => send(access, socket, Phase::Read)?,
+            Ok(Progress::NeedsOutput) => send_all(access, socket, clock)?,
             Err(error) => return Err(fail(access, socket, error)),
         }
     }
@@ -107,22 +108,33 @@ pub(super) fn write<S: StreamSocket + ?Sized>(
     if parts.iter().all(|part| part.is_empty()) {
         return Ok(0);
     }
+    let clock = &mut Clock::none(Phase::Write);
     loop {
         let mut state = access.state();
-        if let Some(kind) = state.output_broken {
-            return Err(Error::io(ErrorKind::Io, kind.into()));
-        }
-        let progress = state.connection.write_vectored(parts);
-        drop(state);
-        match progress {
+        state.check_output()?;
+        match state.connection.write_vectored(parts) {
             Ok(Progress::Ready(n)) => {
+                drop(state);
                 // The plaintext is taken: whatever the transport says now is for the next call.
-                let _ = send(access, socket, Phase::Write);
+                let _ = send_all(access, socket, clock);
                 return Ok(n);
             }
-            Ok(Progress::NeedsOutput) => send(access, socket, Phase::Write)?,
-            Ok(Progress::NeedsInput) => receive_for_writer(access, socket)?,
-            Err(error) => return Err(fail(access, socket, error)),
+            Ok(Progress::NeedsOutput) => {
+                drop(state);
+                send_all(access, socket, clock)?;
+            }
+            Ok(Progress::NeedsInput) => {
+                drop(state);
+                // The library wants the rest of a message that the peer has begun, and only one may
+                // receive, or what comes gets out of order.
+                if let Some(_turn) = access.turn_to_receive() {
+                    receive(access, socket, clock)?;
+                }
+            }
+            Err(error) => {
+                drop(state);
+                return Err(fail(access, socket, error));
+            }
         }
     }
 }
@@ -133,11 +145,22 @@ pub(super) fn flush<S: StreamSocket + ?Sized>(
     socket: &S,
 ) -> Result<(), Error> {
     ensure_handshake(access, socket)?;
-    send(access, socket, Phase::Write)?;
-    let broken = access.state().output_broken;
-    match broken {
-        Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
-        None => Ok(()),
+    send_all(access, socket, &mut Clock::none(Phase::Write))?;
+    access.state().check_output()
+}
+
+/// Sends the output, and waits for whoever else is sending.
+pub(super) fn send_all<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    clock: &mut Clock,
+) -> Result<(), Error> {
+    loop {
+        send(access, socket, clock)?;
+        if !access.state().sending {
+            return Ok(());
+        }
+        access.wait_until_sent();
     }
 }
 
@@ -145,64 +168,100 @@ pub(super) fn flush<S: StreamSocket + ?Sized>(
 ///
 /// A transport that takes no more is remembered, not returned: what has come in already may tell
 /// why, and a reader finds that out.
-pub(super) fn send<S: StreamSocket + ?Sized>(
+fn send<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
-    phase: Phase,
+    clock: &mut Clock,
 ) -> Result<(), Error> {
     loop {
-        let mut state = access.state();
-        if state.sending || state.connection.output().is_empty() {
-            return Ok(());
-        }
-        if state.output_broken.is_some() {
-            state.connection.drop_output();
-            return Ok(());
-        }
-        state.sending = true;
-        let mut output = state.connection.lend_outgoing();
-        drop(state);
-
-        let mut result = Ok(());
-        while result.is_ok() && !output.is_empty() {
-            result = send_some(socket, output.bytes()).map(|n| output.sent(n));
-        }
-        if result.is_ok() {
-            result = socket.flush();
-        }
-
-        let mut state = access.state();
-        state.connection.return_outgoing(output);
-        // Inside the lock: whoever queued output meanwhile relied on this loop to look again.
-        state.sending = false;
-        match result {
-            Ok(()) => {}
-            Err(error) if io_error_is_closed_transport(&error) => {
-                state.output_broken = Some(error.kind());
-                state.connection.drop_output();
-                return Ok(());
-            }
-            Err(error) => return Err(transport_error(error, phase)),
+        // Looks again after each turn: whoever queued output meanwhile relied on that.
+        let output = access.state().claim_output();
+        match output {
+            Some(output) => send_claimed(access, socket, output, clock)?,
+            None => return Ok(()),
         }
     }
 }
 
-fn send_some<S: StreamSocket + ?Sized>(socket: &S, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match socket.send(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+fn send_claimed<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    mut output: Outgoing,
+    clock: &mut Clock,
+) -> Result<(), Error> {
+    let result = loop {
+        if output.is_empty() {
+            break socket.flush();
+        }
+        if let Err(late) = clock.tick(socket) {
+            access.state().return_output(output);
+            access.tell();
+            return Err(late);
+        }
+        match socket.send(output.bytes()) {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => output.sent(n),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
+            Err(error) => break Err(error),
+        }
+    };
+    let mut state = access.state();
+    state.return_output(output);
+    let result = match result {
+        Err(error) if io_error_is_closed_transport(&error) => {
+            state.break_output(error.kind());
+            Ok(())
+        }
+        result => result.map_err(|error| clock.judge(error)),
+    };
+    drop(state);
+    access.tell();
+    result
+}
+
+/// Sends what the protocol has to say before a reader waits for input.
+///
+/// A writer's plaintext is the writer's to send: it may be more than the peer takes before it is read
+/// from, and a reader that waits for it to leave may wait for ever.
+fn send_answers<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    clock: &mut Clock,
+) -> Result<(), Error> {
+    loop {
+        let mut state = access.state();
+        if state.connection.owes_plaintext() {
+            drop(state);
+            send_now(access, socket);
+            return Ok(());
+        }
+        let output = state.claim_output();
+        drop(state);
+        match output {
+            Some(output) => send_claimed(access, socket, output, clock)?,
+            None => return Ok(()),
         }
     }
+}
+
+/// Sends what the socket takes without waiting.
+fn send_now<S: StreamSocket + ?Sized>(access: &mut impl Access, socket: &S) {
+    let output = access.state().claim_output();
+    let Some(mut output) = output else { return };
+    if let Ok(n) = socket.send_now(output.bytes()) {
+        output.sent(n);
+    }
+    access.state().return_output(output);
+    access.tell();
 }
 
 /// Receives something, or learns that nothing more comes.
 fn receive<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
-    phase: Phase,
+    clock: &mut Clock,
 ) -> Result<(), Error> {
+    clock.tick(socket)?;
     let mut incoming = access.state().connection.lend_incoming();
     let result = loop {
         let space = incoming.space();
@@ -215,103 +274,34 @@ fn receive<S: StreamSocket + ?Sized>(
             result => break result,
         }
     };
-    let mut state = access.state();
     if result.is_err() {
         incoming.park();
     }
+    let mut state = access.state();
     state.connection.return_incoming(incoming, *result.as_ref().unwrap_or(&0));
-    match result {
-        Ok(0) => state.connection.ended(None),
-        Ok(_) => {}
-        Err(error) if io_error_is_closed_transport(&error) => state.connection.ended(Some(&error)),
-        Err(error) => return Err(transport_error(error, phase)),
-    }
-    Ok(())
-}
-
-/// Receives although plaintext is to be written, for a library that first wants the rest of a message
-/// which the peer has begun.
-fn receive_for_writer<A: Access, S: StreamSocket + ?Sized>(
-    access: &mut A,
-    socket: &S,
-) -> Result<(), Error> {
-    if A::ALONE {
-        return receive(access, socket, Phase::Write);
-    }
-    // Receiving is the other half's; two at once would mix up the order of what comes.
-    Err(Error::new(ErrorKind::Protocol)
-        .with_detail("the peer holds back the rest of a message that must be read before writing"))
+    state.receives += 1;
+    let result = match result {
+        Ok(0) => {
+            state.connection.ended(None);
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if io_error_is_closed_transport(&error) => {
+            state.connection.ended(Some(&error));
+            Ok(())
+        }
+        Err(error) => Err(clock.judge(error)),
+    };
+    drop(state);
+    access.tell();
+    result
 }
 
 /// The connection has failed: lets the alert leave, and tells the peer that nothing follows.
 fn fail<S: StreamSocket + ?Sized>(access: &mut impl Access, socket: &S, error: Error) -> Error {
     if access.state().connection.failure().is_some() {
-        let _ = send(access, socket, Phase::Write);
+        let _ = send(access, socket, &mut Clock::none(Phase::Write));
         close::end_after_failure(socket);
     }
     error
-}
-
-fn transport_error(error: io::Error, phase: Phase) -> Error {
-    // An inner TLS stream's errors come as io::Error; so do a caller's own streams'.
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            Error::new(ErrorKind::Timeout(phase)).with_source(error)
-        }
-        _ => Error::io(ErrorKind::Io, error),
-    }
-}
-
-/// The one deadline over a handshake, laid on a socket that only knows how long a call may take.
-struct HandshakeClock {
-    deadline: Option<Instant>,
-    /// The socket's own timeouts, which hold as well, and are put back.
-    own: [Option<Duration>; 2],
-    /// What the socket is set to now.
-    set: Option<Duration>,
-}
-
-impl HandshakeClock {
-    fn start<S: StreamSocket + ?Sized>(socket: &S, deadline: Option<Instant>) -> Self {
-        let own = match deadline {
-            Some(_) => [
-                socket.read_timeout().unwrap_or_default(),
-                socket.write_timeout().unwrap_or_default(),
-            ],
-            None => [None, None],
-        };
-        Self { deadline, own, set: None }
-    }
-
-    /// Called before each system call.
-    fn tick<S: StreamSocket + ?Sized>(&mut self, socket: &S) -> Result<(), Error> {
-        let Some(deadline) = self.deadline else { return Ok(()) };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::new(ErrorKind::Timeout(Phase::Handshake)));
-        }
-        // Setting a timeout is a system call of its own; a sixteenth late is near enough.
-        let near_enough = |set: Duration| set <= left + left / 16;
-        if !self.set.is_some_and(near_enough) {
-            self.apply(socket, Some(left));
-            self.set = Some(left);
-        }
-        Ok(())
-    }
-
-    fn stop<S: StreamSocket + ?Sized>(&self, socket: &S) {
-        if self.set.is_some() {
-            self.apply(socket, None);
-        }
-    }
-
-    /// A stream without timeouts keeps its deadline by the look at the clock alone.
-    fn apply<S: StreamSocket + ?Sized>(&self, socket: &S, left: Option<Duration>) {
-        let least = |own: Option<Duration>| match (own, left) {
-            (Some(own), Some(left)) => Some(own.min(left)),
-            (own, left) => own.or(left),
-        };
-        let _ = socket.set_read_timeout(least(self.own[0]));
-        let _ = socket.set_write_timeout(least(self.own[1]));
-    }
 }

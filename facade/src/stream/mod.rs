@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `shared` | the state of one stream, and the two ways to reach it: alone, or under its lock |
 //! | `drive` | handshake, read, write: moving bytes between a connection and its socket |
+//! | `clock` | one deadline over many system calls |
 //! | `close` | ending a stream, with and without waiting |
 //! | `halves` | the two halves of a stream, for two threads |
 
+mod clock;
 mod close;
 mod drive;
 mod halves;
@@ -206,15 +208,15 @@ impl<S: StreamSocket> StreamSocket for TlsStream<S> {
         Ok(self.shared.writing(drive::flush)?)
     }
 
-    /// `Write` sends close_notify and ends the transport's write side.
+    /// `Write` sends close_notify, unless somebody is writing or the handshake is not done, and ends
+    /// the transport's write side. `Both` ends the transport, whoever is using it.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        if how != Shutdown::Read {
-            self.shared.writing(close::close_write)?;
-        }
-        match how {
-            Shutdown::Write => Ok(()),
-            how => self.get_ref().shutdown(how),
-        }
+        let said = match how {
+            Shutdown::Read => Ok(()),
+            _ => self.shared.writing_now(|access, socket| close::close_write(access, socket)),
+        };
+        self.get_ref().shutdown(how)?;
+        Ok(said?)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The state of one stream, and the two ways to reach it.
 
 use std::fmt;
+use std::io;
 use std::ops::DerefMut;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use polytls_core::{Error, StreamSocket};
+use polytls_core::{Error, ErrorKind, Outgoing, StreamSocket};
 
 use super::{close, drive};
 use crate::connection::Connection;
@@ -14,7 +15,14 @@ use crate::connection::Connection;
 pub(super) struct Shared<S: StreamSocket> {
     /// `None` only after [`Shared::into_parts`], which consumes the stream.
     socket: Option<S>,
+    lock: Lock,
+}
+
+/// What stands between two threads that use one stream.
+struct Lock {
     state: Mutex<State>,
+    /// Told when a send or a receive has ended.
+    changed: Condvar,
     /// Held by whoever receives, for the whole of a read.
     reader: Mutex<()>,
     /// Held by whoever writes plaintext, for the whole of a write.
@@ -28,19 +36,65 @@ pub(super) struct State {
     pub(super) deadline: Option<Instant>,
     /// Someone has taken the output and is sending it; what is queued meanwhile is theirs to send.
     pub(super) sending: bool,
+    /// How often something was received, or tried to be.
+    pub(super) receives: u64,
     /// The transport takes no more output; reading may still tell why.
-    pub(super) output_broken: Option<std::io::ErrorKind>,
+    pub(super) output_broken: Option<io::ErrorKind>,
+    /// Plaintext that a write had taken could not be sent.
+    pub(super) lost: bool,
+}
+
+impl State {
+    /// Takes the output to send it; `None` when there is none, or someone is at it.
+    pub(super) fn claim_output(&mut self) -> Option<Outgoing> {
+        if self.output_broken.is_some() {
+            self.lost |= self.connection.drop_output();
+        }
+        if self.sending || self.connection.output().is_empty() {
+            return None;
+        }
+        self.sending = true;
+        Some(self.connection.lend_outgoing())
+    }
+
+    /// Puts back what could not be sent.
+    pub(super) fn return_output(&mut self, unsent: Outgoing) {
+        self.connection.return_outgoing(unsent);
+        self.sending = false;
+    }
+
+    /// Takes note that the transport takes no more output.
+    pub(super) fn break_output(&mut self, kind: io::ErrorKind) {
+        self.output_broken = Some(kind);
+        self.lost |= self.connection.drop_output();
+    }
+
+    /// The error of a transport that takes no more output.
+    pub(super) fn check_output(&self) -> Result<(), Error> {
+        match self.output_broken {
+            Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<S: StreamSocket> Shared<S> {
     pub(super) fn new(connection: Connection, socket: S, deadline: Option<Instant>) -> Self {
-        let state = State { connection, deadline, sending: false, output_broken: None };
-        Self {
-            socket: Some(socket),
+        let state = State {
+            connection,
+            deadline,
+            sending: false,
+            receives: 0,
+            output_broken: None,
+            lost: false,
+        };
+        let lock = Lock {
             state: Mutex::new(state),
+            changed: Condvar::new(),
             reader: Mutex::new(()),
             writer: Mutex::new(()),
-        }
+        };
+        Self { socket: Some(socket), lock }
     }
 
     pub(super) fn socket(&self) -> &S {
@@ -49,17 +103,17 @@ impl<S: StreamSocket> Shared<S> {
 
     /// The state, when nobody else can reach it: without a lock.
     pub(super) fn alone(&mut self) -> (&S, Alone<'_>) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         (there(self.socket.as_ref()), Alone(state))
     }
 
     pub(super) fn state_mut(&mut self) -> &mut State {
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner)
+        self.lock.state.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state, under its lock.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        lock(&self.lock.state)
     }
 
     /// Runs a read, as the only reader.
@@ -68,8 +122,8 @@ impl<S: StreamSocket> Shared<S> {
         read: impl FnOnce(&mut Locked<'s>, &S) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.handshake()?;
-        let _turn = lock(&self.reader);
-        read(&mut Locked(&self.state), self.socket())
+        let _turn = lock(&self.lock.reader);
+        read(&mut Locked(&self.lock), self.socket())
     }
 
     /// Runs a write, as the only writer.
@@ -78,8 +132,20 @@ impl<S: StreamSocket> Shared<S> {
         write: impl FnOnce(&mut Locked<'s>, &S) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.handshake()?;
-        let _turn = lock(&self.writer);
-        write(&mut Locked(&self.state), self.socket())
+        let _turn = lock(&self.lock.writer);
+        write(&mut Locked(&self.lock), self.socket())
+    }
+
+    /// Runs `write` if nobody is writing: for a shutdown, which must not wait for a writer that it
+    /// may be there to free.
+    pub(super) fn writing_now<'s>(
+        &'s self,
+        write: impl FnOnce(&mut Locked<'s>, &S) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self.lock.writer.try_lock() {
+            Ok(_turn) => write(&mut Locked(&self.lock), self.socket()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// A handshake reads and writes, so it takes both turns; always in this order.
@@ -87,9 +153,9 @@ impl<S: StreamSocket> Shared<S> {
         if !self.lock().connection.is_handshaking() {
             return Ok(());
         }
-        let _write_turn = lock(&self.writer);
-        let _read_turn = lock(&self.reader);
-        drive::handshake(&mut Locked(&self.state), self.socket())
+        let _write_turn = lock(&self.lock.writer);
+        let _read_turn = lock(&self.lock.reader);
+        drive::handshake(&mut Locked(&self.lock), self.socket())
     }
 
     /// The socket, and the bytes received that no session has taken.
@@ -106,7 +172,7 @@ fn there<T>(socket: Option<T>) -> T {
 
 impl<S: StreamSocket> Drop for Shared<S> {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         // A panic may have cut a message short: an end that looks proper would be a lie.
         if let (Some(socket), false) = (&self.socket, std::thread::panicking()) {
             close::abandon(state, socket);
@@ -118,7 +184,7 @@ impl<S: StreamSocket> fmt::Debug for Shared<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Shared");
         out.field("socket", &self.socket);
-        match self.state.try_lock() {
+        match self.lock.state.try_lock() {
             Ok(state) => out.field("connection", &state.connection),
             Err(_) => out.field("connection", &"in use"),
         };
@@ -128,46 +194,80 @@ impl<S: StreamSocket> fmt::Debug for Shared<S> {
 
 /// How a driver reaches the state: for a moment at a time, so that the other half can too.
 pub(super) trait Access {
-    /// Whether nobody else can reach the state.
-    const ALONE: bool;
-
     /// Gives the state for as long as it lives.
     type Guard<'a>: DerefMut<Target = State>
     where
         Self: 'a;
 
+    /// Keeps everyone else from receiving for as long as it lives.
+    type Turn;
+
     fn state(&mut self) -> Self::Guard<'_>;
+
+    /// Tells the others that a send or a receive has ended.
+    fn tell(&self) {}
+
+    /// Waits until nobody is sending.
+    fn wait_until_sent(&mut self) {}
+
+    /// The right to receive, unless a reader has it; then waits for what that one receives.
+    fn turn_to_receive(&mut self) -> Option<Self::Turn>;
 }
 
 /// Nobody else can reach the state.
 pub(super) struct Alone<'a>(&'a mut State);
 
 impl Access for Alone<'_> {
-    const ALONE: bool = true;
-
     type Guard<'a>
         = &'a mut State
     where
         Self: 'a;
 
+    type Turn = ();
+
     fn state(&mut self) -> Self::Guard<'_> {
         self.0
+    }
+
+    fn turn_to_receive(&mut self) -> Option<()> {
+        Some(())
     }
 }
 
 /// Others may want the state.
-pub(super) struct Locked<'l>(&'l Mutex<State>);
+pub(super) struct Locked<'l>(&'l Lock);
 
-impl Access for Locked<'_> {
-    const ALONE: bool = false;
-
+impl<'l> Access for Locked<'l> {
     type Guard<'a>
         = MutexGuard<'a, State>
     where
         Self: 'a;
 
+    type Turn = MutexGuard<'l, ()>;
+
     fn state(&mut self) -> Self::Guard<'_> {
-        lock(self.0)
+        lock(&self.0.state)
+    }
+
+    fn tell(&self) {
+        self.0.changed.notify_all();
+    }
+
+    fn wait_until_sent(&mut self) {
+        let state = lock(&self.0.state);
+        let _sent = self.0.changed.wait_while(state, |state| state.sending);
+    }
+
+    fn turn_to_receive(&mut self) -> Option<Self::Turn> {
+        let state = lock(&self.0.state);
+        if let Ok(turn) = self.0.reader.try_lock() {
+            return Some(turn);
+        }
+        // A reader that finds what it wants without receiving tells nobody, hence the bound.
+        let (patience, seen) = (Duration::from_millis(10), state.receives);
+        let unchanged = |state: &mut State| state.receives == seen;
+        let _received = self.0.changed.wait_timeout_while(state, patience, unchanged);
+        None
     }
 }
 

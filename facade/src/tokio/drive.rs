@@ -37,6 +37,8 @@ pub(super) struct Driver {
     ended: bool,
     /// The transport takes no more output; reading may still tell why.
     output_broken: Option<io::ErrorKind>,
+    /// Plaintext that a write had taken could not be sent.
+    lost: bool,
 }
 
 /// How much of the last flight a handshake waits for.
@@ -60,6 +62,7 @@ impl Driver {
             unflushed: false,
             ended: false,
             output_broken: None,
+            lost: false,
         }
     }
 
@@ -94,6 +97,10 @@ impl Driver {
                     // Goes on to read when its write is pending: two ends that both wait to write
                     // would wait for ever.
                     let _ = self.poll_send(transport, task, cx)?;
+                    // A flood must not keep the clock from being looked at.
+                    if self.deadline.is_some_and(|deadline| now() >= deadline) {
+                        return Poll::Ready(Err(Error::new(ErrorKind::Timeout(Phase::Handshake))));
+                    }
                     match self.poll_receive(transport, task, cx)? {
                         Poll::Ready(()) => {}
                         Poll::Pending => return self.poll_deadline(task, cx),
@@ -176,13 +183,19 @@ impl Driver {
         transport: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if self.connection.is_handshaking() && !self.connection.is_closed() {
+        let (handshaking, again) = (self.connection.is_handshaking(), self.connection.is_closed());
+        if let Err(error) = self.connection.close() {
+            return self.poll_fail(transport, Task::Writer, cx, error);
+        }
+        if handshaking && !again {
             // A reader may wait for a handshake that is now over.
             self.both.wake();
         }
-        let closed = self.connection.close();
         ready!(self.poll_end(transport, Task::Writer, cx))?;
-        Poll::Ready(closed)
+        if self.lost {
+            self.check_output()?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// [`poll_close`](Self::poll_close), which a peer that has stopped reading cannot hold for ever.
@@ -205,9 +218,9 @@ impl Driver {
     pub(super) fn abandon<S: AsyncRead + AsyncWrite + Unpin>(&mut self, transport: &mut S) {
         let mut cx = Context::from_waker(Waker::noop());
         let connection = &mut self.connection;
-        let all_has_left = connection.output().is_empty() && self.output_broken.is_none();
+        let all_has_left = !connection.owes_plaintext() && self.output_broken.is_none();
         let may_speak = !connection.is_handshaking() && connection.failure().is_none();
-        if all_has_left && may_speak && !connection.is_closed() && connection.close().is_ok() {
+        if all_has_left && may_speak && connection.close().is_ok() {
             let _ = self.poll_end(transport, Task::Writer, &mut cx);
         }
         discard(transport);
@@ -244,7 +257,7 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         if self.output_broken.is_some() {
-            self.connection.drop_output();
+            self.lost |= self.connection.drop_output();
             return Poll::Ready(Ok(()));
         }
         if self.connection.output().is_empty() && !self.unflushed {
@@ -291,7 +304,7 @@ impl Driver {
             Ok(()) => Ok(()),
             Err(error) if io_error_is_closed_transport(&error) => {
                 self.output_broken = Some(error.kind());
-                self.connection.drop_output();
+                self.lost |= self.connection.drop_output();
                 Ok(())
             }
             Err(error) => Err(Error::io(ErrorKind::Io, error)),

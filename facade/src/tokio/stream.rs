@@ -93,15 +93,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     ///
     /// As [`close`](Self::close).
     pub async fn close_within(&mut self, timeout: Duration) -> Result<(), Error> {
-        let deadline = tokio::time::Instant::now() + timeout;
+        // A bound too far off to be a moment is none.
+        let deadline = now().checked_add(timeout).map(tokio::time::Instant::from);
         let sent = std::future::poll_fn(|cx| {
             let (transport, driver) = self.parts();
             driver.poll_close(transport, cx)
         });
-        match tokio::time::timeout_at(deadline, sent).await {
-            Ok(result) => result?,
-            Err(_late) => return Err(Error::new(ErrorKind::Timeout(Phase::Close))),
-        }
+        within(deadline, sent)
+            .await
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Timeout(Phase::Close))))?;
         let (transport, _) = self.parts();
         let drain = async {
             let mut sink = [0; 4096];
@@ -113,7 +113,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 }
             }
         };
-        let _ = tokio::time::timeout_at(deadline, drain).await;
+        // That the peer does not end in time is no error.
+        let _ = within(deadline, drain).await;
         Ok(())
     }
 
@@ -145,6 +146,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     ) -> Poll<io::Result<usize>> {
         let (transport, driver) = self.parts();
         driver.poll_write(transport, cx, parts).map_err(Into::into)
+    }
+}
+
+/// What `future` comes to, unless the deadline passes first.
+async fn within<T>(
+    deadline: Option<tokio::time::Instant>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, future).await.ok(),
+        None => Some(future.await),
     }
 }
 
