@@ -4,6 +4,11 @@
 //!
 //! The server is a process of its own, so that the figure is of its side alone, and so that each
 //! process needs half of the file descriptors.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the figures are for whoever runs the test, and its server speaks to its parent"
+)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;

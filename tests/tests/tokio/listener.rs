@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use polytls::tokio::{Listener, TlsListener, ssl_connect, ssl_listen};
-use polytls::{ConnectOptions, ErrorKind, ListenOptions, Phase, ServerContext, Tls};
+use polytls::{ConnectOptions, ErrorKind, ListenOptions, Phase, Resolver, ServerContext, Tls};
 use polytls_conformance::pki::{self, NAME};
 use polytls_conformance::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 use tokio::io::{
@@ -308,15 +308,19 @@ fn connect_and_listen(bench: &Bench) -> Outcome {
     real(async {
         let context = bench.server().build()?;
         let listener = ssl_listen("127.0.0.1:0", context, ListenOptions::new()).await?;
-        let port = listener.local_addr()?.port();
+        let open = listener.local_addr()?;
+        // Nobody listens there any more.
+        let closed = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        // Every address is tried.
+        let resolver = Resolver::new(move |_, _| Ok(vec![closed, open]));
         let context = bench.client().build()?;
         both(
             async {
                 let options = ConnectOptions::new()
                     .context(context)
-                    .host(NAME)
+                    .resolver(resolver)
                     .timeout(Duration::from_secs(30));
-                let mut client = ssl_connect(("localhost", port), options).await?;
+                let mut client = ssl_connect((NAME, 443), options).await?;
                 ensure!(client.get_ref().nodelay()?, "small messages wait");
                 client.write_all(b"ping").await?;
                 client.read_exact(&mut [0; 4]).await?;

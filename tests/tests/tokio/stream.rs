@@ -25,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("stream::half_close", half_close).no_transport(),
     Case::new("stream::vectored_writes_share_records", vectored_writes_share_records)
         .no_transport(),
+    Case::new("stream::tls_inside_tls", tls_inside_tls).no_transport(),
     Case::new("stream::same_facts", same_facts).no_transport(),
     Case::new("stream::leftover", leftover).no_transport(),
     Case::new("stream::closed_before_the_handshake", closed_before_the_handshake)
@@ -207,9 +208,30 @@ fn vectored_writes_share_records(bench: &Bench) -> Outcome {
     })
 }
 
+fn tls_inside_tls(bench: &Bench) -> Outcome {
+    let (question, answer) = (pattern(300_000), pattern(200_000));
+    paused(async {
+        let (near, far) = tokio::io::duplex(5000);
+        both(
+            async {
+                let outer = client(bench, near).await?;
+                converse(client(bench, outer).await?, &question, &answer).await
+            },
+            async {
+                let outer = server(bench, far).await?;
+                converse(server(bench, outer).await?, &answer, &question).await
+            },
+        )
+        .await
+    })
+}
+
 fn same_facts(bench: &Bench) -> Outcome {
     paused(async {
         let (client, server) = connected(bench, 64 << 10).await?;
+        for stream in [&client, &server] {
+            ensure!(stream.connection().output().is_empty(), "the handshake has not all left");
+        }
         ensure_eq!(client.protocol_version(), Some(bench.version()));
         ensure_eq!(client.protocol_version(), server.protocol_version());
         ensure!(client.cipher_suite().is_some(), "no cipher suite");

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use polytls::ErrorKind;
@@ -43,14 +43,18 @@ impl Kept {
     }
 }
 
+fn lock(slot: &Mutex<Option<Waker>>) -> MutexGuard<'_, Option<Waker>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn wake(slot: &Mutex<Option<Waker>>) -> bool {
-    let waker = slot.lock().unwrap().take();
+    let waker = lock(slot).take();
     waker.map(Waker::wake).is_some()
 }
 
 fn keep<T>(slot: &Mutex<Option<Waker>>, cx: &Context<'_>, polled: Poll<T>) -> Poll<T> {
     if polled.is_pending() {
-        *slot.lock().unwrap() = Some(cx.waker().clone());
+        *lock(slot) = Some(cx.waker().clone());
     }
     polled
 }
@@ -187,13 +191,12 @@ fn failure_wakes(bench: &Bench) -> Outcome {
         let (reader, writer) = (Arc::new(Sleeper::default()), Arc::new(Sleeper::default()));
         ensure!(writer.poll(|cx| poll_write(&mut stream, cx)).is_pending(), "no handshake yet");
         peer.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
-        // This task finds out, and the writer may have been woken by the bytes: start anew.
-        writer.0.store(0, Ordering::SeqCst);
         let failed = match reader.poll(|cx| poll_read(&mut stream, cx)) {
             Poll::Ready(failed) => failed,
             Poll::Pending => return Err(Failure::new("plaintext is no reason to wait")),
         };
         expect_kind(failed, ErrorKind::PeerNotTls)?;
+        ensure!(writer.woken(), "nobody tells the writer, which would wait on");
         let told = match writer.poll(|cx| poll_write(&mut stream, cx)) {
             Poll::Ready(told) => told,
             Poll::Pending => return Err(Failure::new("a failed stream makes a writer wait")),
