@@ -5,7 +5,7 @@
 
 use native_tls::{Certificate, TlsConnectorBuilder};
 use polytls_core::pki_types::CertificateDer;
-use polytls_core::{Anchor, ClientConfig, Error, Trust, TrustReason, Verification};
+use polytls_core::{Anchor, ClientConfig, Error, Trust, Verification};
 
 use crate::ON_OPENSSL;
 
@@ -23,26 +23,21 @@ pub(crate) fn apply(config: &ClientConfig, builder: &mut TlsConnectorBuilder) ->
     if !ON_OPENSSL && trust.includes_system() && !Trust::environment_replaces_system() {
         for der in trust.given() {
             let anchor = Anchor::judge(der.clone())?;
-            builder.add_root_certificate(convert(anchor.der())?);
+            if let Some(certificate) = trust.read_anchor(anchor.der(), read)? {
+                builder.add_root_certificate(certificate);
+            }
         }
         return Ok(());
     }
     builder.disable_built_in_roots(true);
     for anchor in config.roots()?.anchors() {
-        match convert(anchor.der()) {
-            Ok(certificate) => {
-                builder.add_root_certificate(certificate);
-            }
-            Err(error) if trust.given().contains(anchor.der()) => return Err(error),
-            // What in the system's store the library cannot read is left out.
-            Err(_) => {}
+        if let Some(certificate) = trust.read_anchor(anchor.der(), read)? {
+            builder.add_root_certificate(certificate);
         }
     }
     Ok(())
 }
 
-fn convert(der: &CertificateDer<'_>) -> Result<Certificate, Error> {
-    Certificate::from_der(der).map_err(|error| {
-        Error::trust(TrustReason::Malformed, "the library refuses it").with_source(error)
-    })
+fn read(der: &CertificateDer<'static>) -> native_tls::Result<Certificate> {
+    Certificate::from_der(der)
 }

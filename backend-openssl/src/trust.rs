@@ -15,8 +15,8 @@ use openssl::x509::{
 };
 use polytls_core::pki_types::CertificateDer;
 use polytls_core::{
-    AnchorKind, Certificate, CertificateReason, Error, Roots, Trust, TrustReason, Verification,
-    leaf, openssl_codes,
+    AnchorKind, Certificate, CertificateReason, Error, Roots, Trust, Verification, leaf,
+    openssl_codes,
 };
 
 use crate::error;
@@ -27,18 +27,12 @@ use crate::session::Peer;
 ///
 /// # Errors
 ///
-/// `Trust` with reason `Malformed` for a certificate that was named and that the library cannot
-/// read; one of the system's store is left out.
+/// As [`Trust::read_anchor`].
 pub(crate) fn store(roots: &Roots, trust: &Trust) -> Result<X509Store, Error> {
     let mut store = X509StoreBuilder::new().map_err(error::internal)?;
     for der in roots.authorities() {
-        match X509::from_der(der) {
-            Ok(authority) => store.add_cert(authority).map_err(error::internal)?,
-            Err(_) if !trust.given().contains(der) => {}
-            Err(source) => {
-                let detail = "a certificate that the library cannot read";
-                return Err(Error::trust(TrustReason::Malformed, detail).with_source(source));
-            }
+        if let Some(authority) = trust.read_anchor(der, |der| X509::from_der(der))? {
+            store.add_cert(authority).map_err(error::internal)?;
         }
     }
     if roots.anchors().iter().any(|anchor| anchor.kind() == AnchorKind::Intermediate) {

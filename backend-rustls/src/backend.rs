@@ -12,9 +12,6 @@ use rustls::server::ProducesTickets;
 
 use crate::{client, server};
 
-/// The name under which applications find the default backend of this crate.
-const NAME: &str = "rustls";
-
 /// rustls with one provider of cryptography.
 pub struct Rustls {
     name: &'static str,
@@ -27,13 +24,13 @@ pub fn backend() -> &'static dyn Backend {
     &DEFAULT
 }
 
-/// rustls with aws-lc-rs.
+/// rustls with aws-lc-rs; its name is `rustls`.
 #[cfg(feature = "aws-lc-rs")]
 pub fn aws_lc_rs() -> &'static dyn Backend {
     &AWS_LC_RS
 }
 
-/// rustls with *ring*; its name is `rustls-ring` when aws-lc-rs is compiled in too.
+/// rustls with *ring*; its name is `rustls-ring`, whatever else is compiled in.
 #[cfg(feature = "ring")]
 pub fn ring() -> &'static dyn Backend {
     &RING
@@ -41,14 +38,14 @@ pub fn ring() -> &'static dyn Backend {
 
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) static AWS_LC_RS: Rustls = Rustls {
-    name: NAME,
+    name: "rustls",
     provider: rustls::crypto::aws_lc_rs::default_provider,
     ticketer: rustls::crypto::aws_lc_rs::Ticketer::new,
 };
 
 #[cfg(feature = "ring")]
 pub(crate) static RING: Rustls = Rustls {
-    name: if cfg!(feature = "aws-lc-rs") { "rustls-ring" } else { NAME },
+    name: "rustls-ring",
     provider: rustls::crypto::ring::default_provider,
     ticketer: rustls::crypto::ring::Ticketer::new,
 };

@@ -7,7 +7,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `aws-lc-rs` (default) | the backend `rustls`, on aws-lc-rs |
-//! | `ring` | the same on *ring*: named `rustls`, or `rustls-ring` when aws-lc-rs is there too |
+//! | `ring` | the backend `rustls-ring`, on *ring* |
 //! | `prefer-post-quantum` | the post-quantum key exchange is offered first (aws-lc-rs) |
 //!
 //! The provider is always passed to rustls explicitly: the default of the process is neither read

@@ -7,13 +7,14 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use polytls_core::pki_types::{
     CertificateDer, ServerName as PkiName, SignatureVerificationAlgorithm, TrustAnchor, UnixTime,
 };
 use polytls_core::{
-    Certificate, CertificateDetails, CertificateReason, ClientAuth, ClientConfig, Error, Roots,
-    ServerConfig, ServerName, Trust, TrustReason, Verification, leaf,
+    AnchorKind, Certificate, CertificateDetails, CertificateReason, ClientAuth, ClientConfig,
+    Error, Roots, ServerConfig, ServerName, Trust, Verification, leaf,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -243,6 +244,8 @@ impl ServerCertVerifier for AnyServer {
 #[derive(Debug)]
 struct Anchors {
     authorities: Vec<TrustAnchor<'static>>,
+    /// The last second of each authority, which webpki does not keep: a context may outlive it.
+    ends: Vec<i64>,
     /// Certificates that vouch for themselves only, each with itself as the anchor: webpki has no
     /// other way to say so.
     themselves: Vec<(CertificateDer<'static>, TrustAnchor<'static>)>,
@@ -250,12 +253,15 @@ struct Anchors {
 
 impl Anchors {
     fn new(roots: &Roots, trust: &Trust) -> Result<Self, Error> {
-        let mut this = Self { authorities: Vec::new(), themselves: Vec::new() };
-        for der in roots.authorities() {
-            this.authorities.extend(anchor(der, trust)?);
-        }
-        for der in roots.themselves() {
-            this.themselves.extend(anchor(der, trust)?.map(|anchor| (der.clone(), anchor)));
+        let mut this = Self { authorities: Vec::new(), ends: Vec::new(), themselves: Vec::new() };
+        for trusted in roots.anchors() {
+            let Some(anchor) = trust.read_anchor(trusted.der(), read)? else { continue };
+            if trusted.kind() == AnchorKind::Itself {
+                this.themselves.push((trusted.der().clone(), anchor));
+            } else {
+                this.authorities.push(anchor);
+                this.ends.push(trusted.not_after());
+            }
         }
         Ok(this)
     }
@@ -267,6 +273,12 @@ impl Anchors {
             .chain(themselves)
             .map(|anchor| DistinguishedName::in_sequence(&anchor.subject))
             .collect()
+    }
+
+    fn end_of(&self, anchor: &TrustAnchor<'_>) -> Option<UnixTime> {
+        let at = self.authorities.iter().position(|authority| authority == anchor)?;
+        let seconds = u64::try_from(*self.ends.get(at)?).unwrap_or_default();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 
     fn verify(
@@ -286,7 +298,15 @@ impl Anchors {
             let all = path
                 .intermediate_certificates()
                 .all(|issuer| leaf::check_issuer(&Certificate::from(issuer.der())).is_ok());
-            if all { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
+            if !all {
+                return Err(webpki::Error::EndEntityUsedAsCa);
+            }
+            match self.end_of(path.anchor()) {
+                Some(not_after) if now > not_after => {
+                    Err(webpki::Error::CertExpired { time: now, not_after })
+                }
+                _ => Ok(()),
+            }
         };
         end_entity.verify_for_usage(
             algorithms,
@@ -306,21 +326,8 @@ impl Anchors {
     }
 }
 
-/// The anchor of a certificate. One that webpki cannot read is refused when it was given by name,
-/// and left out when the system named it: the rest of a store must not suffer for it.
-fn anchor(
-    der: &CertificateDer<'static>,
-    trust: &Trust,
-) -> Result<Option<TrustAnchor<'static>>, Error> {
-    match anchor_from_trusted_cert(der) {
-        Ok(anchor) => Ok(Some(anchor.to_owned())),
-        Err(error) if trust.given().contains(der) => {
-            let subject = Certificate::from(der.clone()).subject()?;
-            let detail = format!("{subject} cannot be read by rustls");
-            Err(Error::trust(TrustReason::BadAnchor, detail).with_source(error))
-        }
-        Err(_) => Ok(None),
-    }
+fn read(der: &CertificateDer<'static>) -> Result<TrustAnchor<'static>, webpki::Error> {
+    anchor_from_trusted_cert(der).map(|anchor| anchor.to_owned())
 }
 
 /// Why a certificate is refused.

@@ -1,17 +1,23 @@
 //! Which backends are compiled in, and which one serves code that named none.
 //!
 //! Code that named its backend is never affected by the others. Code that named none is served by
-//! what was *asked for* rather than what is on by default: openssl, then native, then rustls; or by
+//! what was *asked for* rather than what is on by default: openssl, then native, then rustls (with aws-lc-rs before ring); or by
 //! what the binary chose with [`set_default`].
 
 use std::sync::OnceLock;
 
 use polytls_core::{Backend, Error, ErrorKind};
 
-/// The rustls backend.
-#[cfg(any(feature = "rustls", feature = "rustls-ring"))]
+/// The rustls backend, with aws-lc-rs as its cryptography.
+#[cfg(feature = "rustls")]
 pub fn rustls() -> &'static dyn Backend {
-    polytls_rustls::backend()
+    polytls_rustls::aws_lc_rs()
+}
+
+/// The rustls backend, with ring as its cryptography.
+#[cfg(feature = "rustls-ring")]
+pub fn rustls_ring() -> &'static dyn Backend {
+    polytls_rustls::ring()
 }
 
 /// The OpenSSL backend.
@@ -33,7 +39,7 @@ pub fn all() -> &'static [&'static dyn Backend] {
     ALL.get_or_init(compiled_in)
 }
 
-/// The backend of this name: `rustls`, `openssl` or `native`.
+/// The backend of this name: `rustls`, `rustls-ring`, `openssl` or `native`.
 ///
 /// # Errors
 ///
@@ -90,6 +96,11 @@ pub(crate) fn or_default(
 static CHOSEN: OnceLock<&'static dyn Backend> = OnceLock::new();
 
 /// In order of precedence.
+#[allow(
+    clippy::vec_init_then_push,
+    unused_mut,
+    reason = "how many there are depends on the features; with some sets the lints are silent"
+)]
 fn compiled_in() -> Vec<&'static dyn Backend> {
     let mut backends: Vec<&'static dyn Backend> = Vec::new();
     cfg_if::cfg_if! {
@@ -103,11 +114,14 @@ fn compiled_in() -> Vec<&'static dyn Backend> {
         }
     }
     cfg_if::cfg_if! {
-        if #[cfg(any(feature = "rustls", feature = "rustls-ring"))] {
+        if #[cfg(feature = "rustls")] {
             backends.push(rustls());
         }
     }
-    // With no feature, nothing was pushed, and `mut` is still needed for every other set.
-    backends.shrink_to_fit();
+    cfg_if::cfg_if! {
+        if #[cfg(feature = "rustls-ring")] {
+            backends.push(rustls_ring());
+        }
+    }
     backends
 }

@@ -273,10 +273,22 @@ impl<L: ServerSocket> ServerSocket for TlsListener<L> {
     }
 }
 
-/// Whether an accept failed for a client that is gone already, rather than for the listener.
+/// Whether an accept failed for a client, or the way to it, rather than for the listener (accept(2)
+/// passes on what happened to the connection).
 pub(crate) fn is_about_one_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | Interrupted
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+    )
 }
 
 /// An endless iterator over the connections of a [`TlsListener`].

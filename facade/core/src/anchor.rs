@@ -25,6 +25,7 @@ pub enum AnchorKind {
 pub struct Anchor {
     der: CertificateDer<'static>,
     kind: AnchorKind,
+    not_after: i64,
 }
 
 impl Anchor {
@@ -78,12 +79,19 @@ impl Anchor {
             (_, true) => AnchorKind::Itself,
             (_, false) => return refuse("is neither an authority (CA:TRUE) nor self-signed"),
         };
-        Ok(Self { der, kind })
+        let not_after = validity.not_after.timestamp();
+        Ok(Self { der, kind, not_after })
     }
 
     /// The certificate.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.der
+    }
+
+    /// The last second in which it is valid, since the Unix epoch: a context may live longer. For
+    /// backends whose library keeps no dates of its anchors.
+    pub fn not_after(&self) -> i64 {
+        self.not_after
     }
 
     /// What it vouches for.

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustls_pki_types::CertificateDer;
 
 use crate::pem_file::{self, Blocks};
-use crate::{Anchor, AnchorKind, Error, ErrorKind, Roots, Skipped, TrustReason};
+use crate::{Anchor, AnchorKind, Certificate, Error, ErrorKind, Roots, Skipped, TrustReason};
 
 /// Which authorities a context trusts.
 ///
@@ -70,7 +70,9 @@ impl Trust {
     ///
     /// For backends that leave the store to their platform: then they must not.
     pub fn environment_replaces_system() -> bool {
-        VARIABLES.iter().any(|name| std::env::var_os(name).is_some())
+        // An empty list of directories is none; an empty name of a file cannot be read.
+        let [file, directories] = VARIABLES.map(std::env::var_os);
+        file.is_some() || directories.is_some_and(|list| !list.is_empty())
     }
 
     /// The certificates named one by one, apart from the system's store.
@@ -78,6 +80,31 @@ impl Trust {
         match self {
             Self::System => &[],
             Self::SystemAnd(given) | Self::Only(given) => given,
+        }
+    }
+
+    /// Has a library read one of the anchors; `None` for one of the system's store that it cannot
+    /// read, since the rest of a store must not suffer for it. For backends.
+    ///
+    /// # Errors
+    ///
+    /// `Trust` with reason `BadAnchor`, naming the subject, for one that was given by name.
+    pub fn read_anchor<T, E>(
+        &self,
+        der: &CertificateDer<'static>,
+        read: impl FnOnce(&CertificateDer<'static>) -> Result<T, E>,
+    ) -> Result<Option<T>, Error>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match read(der) {
+            Ok(anchor) => Ok(Some(anchor)),
+            Err(error) if self.given().contains(der) => {
+                let subject = Certificate::from(der.clone()).subject()?;
+                let detail = format!("{subject} cannot be read by the backend's library");
+                Err(Error::trust(TrustReason::BadAnchor, detail).with_source(error))
+            }
+            Err(_) => Ok(None),
         }
     }
 

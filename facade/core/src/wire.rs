@@ -324,7 +324,11 @@ impl Buffer {
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
-        pool::give(std::mem::take(&mut self.data));
+        // Most have given theirs back, or lent it.
+        if !self.data.is_empty() {
+            pool::give(std::mem::take(&mut self.data));
+        }
     }
 }

@@ -7,7 +7,7 @@ use polytls_core::{
     Backend, ClientConfig, Connector, Error, Identity, ProtocolVersion, Trust, Verification,
 };
 
-use super::{Policy, Truncation, shared_setters};
+use super::{Policy, Truncation, policy_of_ready_context, shared_setters};
 use crate::backend;
 
 /// What clients share: trust, versions, identity and the sessions to resume.
@@ -29,7 +29,7 @@ use crate::backend;
 #[derive(Clone, Debug)]
 pub struct ClientContext(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     connector: Arc<dyn Connector>,
     /// `None` for a ready configuration of the backend's library, whose rules are not known here.
@@ -57,6 +57,8 @@ impl ClientContext {
     pub fn backend(&self) -> &'static dyn Backend {
         self.0.connector.backend()
     }
+
+    policy_of_ready_context!();
 
     /// How long a handshake may take.
     pub fn handshake_timeout(&self) -> Option<Duration> {

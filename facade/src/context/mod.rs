@@ -91,3 +91,30 @@ macro_rules! shared_setters {
     };
 }
 use shared_setters;
+
+/// What a context that was not made by a builder can still be told.
+macro_rules! policy_of_ready_context {
+    () => {
+        /// This context with another time for a handshake, from connect or accept; `None` is for
+        /// ever. For contexts of ready configurations; builders have it too.
+        #[must_use]
+        pub fn with_handshake_timeout(
+            self,
+            timeout: impl Into<Option<std::time::Duration>>,
+        ) -> Self {
+            let mut inner = std::sync::Arc::unwrap_or_clone(self.0);
+            inner.policy.handshake_timeout = timeout.into();
+            Self(std::sync::Arc::new(inner))
+        }
+
+        /// This context, taking a transport that ends without close_notify for a proper end; see
+        /// `tolerate_truncation` of the builder.
+        #[must_use]
+        pub fn with_tolerated_truncation(self) -> Self {
+            let mut inner = std::sync::Arc::unwrap_or_clone(self.0);
+            inner.policy.truncation = $crate::context::Truncation::Tolerated;
+            Self(std::sync::Arc::new(inner))
+        }
+    };
+}
+use policy_of_ready_context;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use polytls_core::{Acceptor, Backend, ClientAuth, Error, Identity, ProtocolVersion, ServerConfig};
 
-use super::{Policy, Truncation, shared_setters};
+use super::{Policy, Truncation, policy_of_ready_context, shared_setters};
 use crate::backend;
 
 /// What a server's connections share: identity, versions, who may connect.
@@ -25,7 +25,7 @@ use crate::backend;
 #[derive(Clone, Debug)]
 pub struct ServerContext(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     acceptor: Arc<dyn Acceptor>,
     alpn: Arc<[Vec<u8>]>,
@@ -55,6 +55,8 @@ impl ServerContext {
     pub fn backend(&self) -> &'static dyn Backend {
         self.0.acceptor.backend()
     }
+
+    policy_of_ready_context!();
 
     /// How long a handshake may take.
     pub fn handshake_timeout(&self) -> Option<Duration> {
