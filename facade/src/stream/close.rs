@@ -8,6 +8,7 @@ use polytls_core::{Error, ErrorKind, Phase, StreamSocket};
 use super::clock::Clock;
 use super::drive;
 use super::shared::{Access, State};
+use crate::connection::Progress;
 
 /// How long `close` waits for the peer's end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,10 +27,12 @@ pub(super) fn close<S: StreamSocket + ?Sized>(
 ) -> Result<(), Error> {
     let deadline = Instant::now().checked_add(timeout);
     let mut clock = Clock::start(socket, deadline, Phase::Close).instead_of_own();
-    let result = say_goodbye(access, socket, &mut clock);
-    if result.is_ok() {
-        drain(socket, &mut clock);
-    }
+    let said = say_goodbye(access, socket, &mut clock);
+    let result = match said {
+        Err(error) if error.phase() == Some(Phase::Close) => Err(error),
+        // Why the peer did not want what was lost is worth more than that it was lost.
+        said => drain(access, socket, &mut clock).and(said),
+    };
     clock.stop(socket);
     result
 }
@@ -94,15 +97,47 @@ fn discard<S: StreamSocket + ?Sized>(socket: &S) {
     }
 }
 
-fn drain<S: StreamSocket + ?Sized>(socket: &S, clock: &mut Clock) {
+/// Takes what still comes, until the transport ends.
+///
+/// A fatal alert among it says that what was written was for nothing: in TLS 1.3 a server refuses a
+/// client's certificate after the client's handshake, and a client that only writes learns it here.
+fn drain<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    clock: &mut Clock,
+) -> Result<(), Error> {
     let mut sink = [0; 8 << 10];
     let mut drained = 0;
-    // Without timeouts, waiting for a peer that stays could be for ever.
-    while drained < MOST_DRAINED && clock.tick(socket).is_ok() && clock.ends_waiting() {
+    let mut listening = !access.state().connection.is_handshaking();
+    while drained < MOST_DRAINED {
+        if listening {
+            let heard = access.state().connection.read(&mut sink);
+            match heard {
+                Ok(Progress::Ready(n)) if n > 0 => {
+                    drained += n;
+                    continue;
+                }
+                Ok(Progress::NeedsInput) => {}
+                Err(error) if error.alert().is_some() => return Err(error),
+                // The peer's end, or nothing that can be read.
+                _ => listening = false,
+            }
+        }
+        // Without timeouts, waiting for a peer that stays could be for ever.
+        if clock.tick(socket).is_err() || !clock.ends_waiting() {
+            return Ok(());
+        }
+        if listening {
+            if drive::receive(access, socket, clock).is_err() {
+                return Ok(());
+            }
+            continue;
+        }
         match socket.recv(&mut sink) {
             Ok(n) if n > 0 => drained += n,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            _ => return,
+            _ => return Ok(()),
         }
     }
+    Ok(())
 }

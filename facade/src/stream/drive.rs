@@ -256,7 +256,7 @@ fn send_now<S: StreamSocket + ?Sized>(access: &mut impl Access, socket: &S) {
 }
 
 /// Receives something, or learns that nothing more comes.
-fn receive<S: StreamSocket + ?Sized>(
+pub(super) fn receive<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
     clock: &mut Clock,

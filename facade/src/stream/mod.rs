@@ -75,8 +75,9 @@ impl<S: StreamSocket> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// `Timeout` when what was written cannot be sent in time; `Io`; the error of an earlier call.
-    /// That the peer does not end in time is none.
+    /// `Timeout` when what was written cannot be sent in time; what a fatal alert of the peer means,
+    /// such as `ClientCertificateRequired`; `Io`; the error of an earlier call. That the peer does
+    /// not end in time is none.
     pub fn close(&mut self) -> Result<(), Error> {
         self.close_within(close::PATIENCE)
     }
