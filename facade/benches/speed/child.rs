@@ -280,7 +280,7 @@ fn idle_server(server: &Server, mode: Mode, count: usize) -> Result<f64, Failure
             }
             Ok((resident()? - before) as f64 / count as f64)
         }
-        Mode::Tokio => crate::runtime()?.block_on(async {
+        Mode::Tokio => runtime()?.block_on(async {
             let mut open = Vec::with_capacity(WARM + count);
             for i in 0..WARM + count {
                 if i == WARM {
@@ -302,6 +302,10 @@ fn idle_server(server: &Server, mode: Mode, count: usize) -> Result<f64, Failure
             Ok((resident()? - before) as f64 / count as f64)
         }),
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn resident() -> Result<u64, Failure> {

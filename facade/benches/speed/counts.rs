@@ -115,10 +115,10 @@ fn allocations_of(
         Mode::Tokio => runtime.block_on(async {
             let (near, far) = (transport::for_tokio(near)?, transport::for_tokio(far)?);
             let mut ends = open_async(client, server, near, far).await?;
-            operation.run_async(&mut *ends.0, &mut *ends.1, COUNT).await?;
+            ends = operation.run_async(ends, COUNT).await?;
             for (count, times) in counts.iter_mut().zip([1, 1 + COUNT]) {
                 let region = Region::new(crate::ALLOCATOR);
-                operation.run_async(&mut *ends.0, &mut *ends.1, times).await?;
+                ends = operation.run_async(ends, times).await?;
                 *count = region.change().allocations;
             }
             Ok::<_, Failure>(())

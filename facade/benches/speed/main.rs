@@ -4,8 +4,8 @@
 //! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--json FILE] [--side SIDE]
 //! ```
 //!
-//! Times are CPU time of both ends (`getrusage`'s, not the clock's), on one core; each figure is the
-//! median of its rounds, and the ratio is that of the two medians. `--rows` takes words, of which a
+//! Times are CPU time of both ends, not the clock's; blocking ones on one core, tokio's on two. Each
+//! figure is the median of its rounds, and the ratio is that of the two medians. `--rows` takes words, of which a
 //! row must contain all (`openssl+bulk+tokio`), and alternatives between commas. `--side facade` or
 //! `--side plain` runs one side only: for a profiler.
 //!
@@ -36,33 +36,39 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Both ends share a core, so that neither waking the other nor a cache miss depends on where
-    // the scheduler puts them; children inherit it.
+    match &arguments[..] {
+        [first, rest @ ..] if first == child::FLAG => {
+            pin();
+            child::main(rest)
+        }
+        _ => {
+            // As tokio's users have it: a worker for each end, wherever the scheduler puts them.
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(2).enable_all().build()?;
+            pin();
+            parent(&Options::parse(&arguments)?, &runtime)
+        }
+    }
+}
+
+/// Blocking ends share a core, so that neither waking the other nor a cache miss depends on where
+/// the scheduler puts them; threads made later inherit it.
+fn pin() {
     if let Some(core) = core_affinity::get_core_ids().unwrap_or_default().last() {
         core_affinity::set_for_current(*core);
     }
-    match &arguments[..] {
-        [first, rest @ ..] if first == child::FLAG => child::main(rest),
-        _ => parent(&Options::parse(&arguments)?),
-    }
 }
 
-fn parent(options: &Options) -> Result<(), Failure> {
+fn parent(options: &Options, runtime: &Runtime) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let pki = Pki::create(dir.path()).map_err(|error| error.to_string())?;
     let mut run = Run::new(pki, options.quick, options.rows.clone(), options.side);
-    let runtime = runtime()?;
-    rows::handshakes(&mut run, &runtime)?;
-    rows::data(&mut run, &runtime)?;
+    rows::handshakes(&mut run, runtime)?;
+    rows::data(&mut run, runtime)?;
     child::rows(&mut run)?;
     counts::system_calls(&mut run)?;
-    counts::allocations(&mut run, &runtime)?;
+    counts::allocations(&mut run, runtime)?;
     run.finish(options.json.as_deref())
-}
-
-/// One thread for both ends.
-fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! The rows that run in this process.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
@@ -67,7 +68,7 @@ fn handshake(run: &mut Run, runtime: &Runtime, setup: Setup, mode: Mode) -> Resu
     let asynchronous = {
         let _guard = runtime.enter();
         let listener = listener.try_clone()?;
-        tokio::net::TcpListener::from_std(listener)?
+        Arc::new(tokio::net::TcpListener::from_std(listener)?)
     };
     let count = run.scaled(50);
     run.measure(&row, 21, |side| {
@@ -79,7 +80,8 @@ fn handshake(run: &mut Run, runtime: &Runtime, setup: Setup, mode: Mode) -> Resu
             }
             Mode::Tokio => {
                 listener.set_nonblocking(true)?;
-                runtime.block_on(many_async(client, server, &asynchronous, count)).map(|_| ())
+                let listener = Arc::clone(&asynchronous);
+                runtime.block_on(many_async(client, server, listener, count)).map(|_| ())
             }
         })
     })
@@ -124,11 +126,12 @@ pub(crate) fn many(
 async fn many_async(
     client: &Client,
     server: &Server,
-    listener: &tokio::net::TcpListener,
+    listener: Arc<tokio::net::TcpListener>,
     count: usize,
 ) -> Result<Pairs<Box<dyn AsyncStream>>, Failure> {
     let address = listener.local_addr()?;
-    let serve = async {
+    let (client, server) = (client.clone(), server.clone());
+    let servers = tokio::spawn(async move {
         let mut streams = Vec::with_capacity(count);
         for _ in 0..count {
             let (transport, _) = listener.accept().await?;
@@ -141,8 +144,8 @@ async fn many_async(
             streams.push(stream);
         }
         Ok::<_, Failure>(streams)
-    };
-    let request = async {
+    });
+    let clients = tokio::spawn(async move {
         let mut streams = Vec::with_capacity(count);
         for _ in 0..count {
             let transport = tokio::net::TcpStream::connect(address).await?;
@@ -154,8 +157,8 @@ async fn many_async(
             streams.push(stream);
         }
         Ok::<_, Failure>(streams)
-    };
-    tokio::try_join!(request, serve)
+    });
+    Ok((clients.await??, servers.await??))
 }
 
 /// Bulk, small writes, vectored writes and round trips.
@@ -245,15 +248,17 @@ fn transfer_async(
                 let (near, far) = (transport::for_tokio(near)?, transport::for_tokio(far)?);
                 open_async(client, server, near, far).await
             })?;
-            runtime.block_on(operation.run_async(&mut *pair.0, &mut *pair.1, count.div_ceil(4)))?;
-            pairs[side as usize].push(pair);
+            pair = runtime.block_on(operation.run_async(pair, count.div_ceil(4)))?;
+            pairs[side as usize].push(Some(pair));
         }
     }
     run.measure(row, 21, |side| {
         let pairs = &mut pairs[side as usize];
         cpu_of(count * pairs.len(), || {
-            pairs.iter_mut().try_for_each(|(client, server)| {
-                runtime.block_on(operation.run_async(&mut **client, &mut **server, count))
+            pairs.iter_mut().try_for_each(|slot| {
+                let pair = slot.take().ok_or("a connection that failed goes on")?;
+                *slot = Some(runtime.block_on(operation.run_async(pair, count))?);
+                Ok(())
             })
         })
     })

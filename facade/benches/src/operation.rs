@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::ends::{AsyncStream, Failure, Stream};
+use crate::ends::{AsyncStream, Failure, Pair, Stream};
 
 /// One operation.
 #[derive(Clone, Copy, Debug)]
@@ -93,21 +93,25 @@ impl Operation {
         Ok(())
     }
 
-    /// Does it `count` times over asynchronous streams, both in the current task.
+    /// Does it `count` times over asynchronous streams, with a task for each, and gives them back.
     ///
     /// # Errors
     ///
     /// Of a stream.
     pub async fn run_async(
         self,
-        client: &mut dyn AsyncStream,
-        server: &mut dyn AsyncStream,
+        (mut client, mut server): Pair<dyn AsyncStream>,
         count: usize,
-    ) -> Result<(), Failure> {
-        // Tasks of their own would have to own the streams; one that is polled for the other's
-        // sake costs the same on both sides.
-        tokio::try_join!(self.request_async(client, count), self.serve_async(server, count))?;
-        Ok(())
+    ) -> Result<Pair<dyn AsyncStream>, Failure> {
+        let server =
+            tokio::spawn(
+                async move { self.serve_async(&mut *server, count).await.map(|()| server) },
+            );
+        let client =
+            tokio::spawn(
+                async move { self.request_async(&mut *client, count).await.map(|()| client) },
+            );
+        Ok((client.await??, server.await??))
     }
 
     async fn request_async(self, stream: &mut dyn AsyncStream, count: usize) -> io::Result<()> {

@@ -103,12 +103,12 @@ fn asynchronously_beside_the_library(library: Library, pki: &Pki) {
             runtime.block_on(async {
                 let near = transport::for_tokio(near).unwrap();
                 let far = transport::for_tokio(far).unwrap();
-                let (mut near, mut far) = open_async(&client, &server, near, far).await.unwrap();
-                operation.run_async(&mut *near, &mut *far, COUNT).await.unwrap();
+                let ends = open_async(&client, &server, near, far).await.unwrap();
+                let mut ends = operation.run_async(ends, COUNT).await.unwrap();
                 let mut counts = [0; 2];
                 for (count, times) in counts.iter_mut().zip([1, 1 + COUNT]) {
                     let region = Region::new(ALLOCATOR);
-                    operation.run_async(&mut *near, &mut *far, times).await.unwrap();
+                    ends = operation.run_async(ends, times).await.unwrap();
                     *count = region.change().allocations;
                 }
                 counts[1].saturating_sub(counts[0])
