@@ -13,7 +13,7 @@ const MARK: &str = "--polytls-conformance-child";
 /// What a child can be asked to do.
 pub type Task = fn(&'static dyn Backend, &str) -> Result<(), Failure>;
 
-/// Runs a task of [`cases::TASKS`] for a backend in a child process with these environment
+/// Runs a task of `cases::TASKS` for a backend in a child process with these environment
 /// variables, and without `SSL_CERT_FILE` and `SSL_CERT_DIR` otherwise.
 ///
 /// # Errors
