@@ -50,3 +50,8 @@ pub use case::{Case, Row};
 pub use endpoint::{Endpoint, Facts};
 pub use failure::{Failure, expect_error, expect_kind};
 pub use runner::{capability_table, main, suite};
+
+/// What README.md shows must compile, and run where it can.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
