@@ -73,8 +73,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// `Timeout` when what was written cannot be sent in time; `Io`; the error of an earlier call.
-    /// That the peer does not end in time is none.
+    /// `Timeout` when what was written cannot be sent in time; what a fatal alert of the peer means,
+    /// such as `ClientCertificateRequired`; `Io`; the error of an earlier call. That the peer does
+    /// not end in time is none.
     ///
     /// # Cancel safety
     ///
@@ -99,22 +100,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             let (transport, driver) = self.parts();
             driver.poll_close(transport, cx)
         });
-        within(deadline, sent)
-            .await
-            .unwrap_or_else(|| Err(Error::new(ErrorKind::Timeout(Phase::Close))))?;
-        let (transport, _) = self.parts();
-        let drain = async {
-            let mut sink = [0; 4096];
-            let mut drained = 0;
-            while drained < MOST_DRAINED {
-                match transport.read(&mut sink).await {
-                    Ok(n) if n > 0 => drained += n,
-                    _ => return,
-                }
-            }
+        let late = || Err(Error::new(ErrorKind::Timeout(Phase::Close)));
+        let said = match within(deadline, sent).await.unwrap_or_else(late) {
+            Err(error) if error.phase() == Some(Phase::Close) => return Err(error),
+            said => said,
         };
-        // That the peer does not end in time is no error.
-        let _ = within(deadline, drain).await;
+        // Why the peer did not want what was lost is worth more than that it was lost; that it does
+        // not end in time is no error.
+        within(deadline, self.drain()).await.unwrap_or(Ok(())).and(said)
+    }
+
+    /// Takes what still comes, until the transport ends. A fatal alert among it says that what was
+    /// written was for nothing.
+    async fn drain(&mut self) -> Result<(), Error> {
+        let mut sink = [0; 4096];
+        let mut drained = 0;
+        let mut listening = !self.connection().is_handshaking();
+        while drained < MOST_DRAINED {
+            let (transport, driver) = self.parts();
+            if listening {
+                let read = std::future::poll_fn(|cx| driver.poll_read(transport, cx, &mut sink));
+                match read.await {
+                    Ok(n) if n > 0 => drained += n,
+                    Err(error) if error.alert().is_some() => return Err(error),
+                    // The peer's end, or nothing that can be read.
+                    _ => listening = false,
+                }
+                continue;
+            }
+            match transport.read(&mut sink).await {
+                Ok(n) if n > 0 => drained += n,
+                _ => return Ok(()),
+            }
+        }
         Ok(())
     }
 

@@ -24,8 +24,7 @@ pub(super) const CASES: &[Case] = &[
     case("client_auth::chain", chain).server_needs(Capability::PeerChain),
     case("client_auth::required_and_missing", required_and_missing),
     case("client_auth::told_again_and_to_every_call", told_again_and_to_every_call),
-    case("client_auth::told_to_who_only_writes", told_to_who_only_writes)
-        .transports(&[Transport::Whole, Transport::Tcp]),
+    case("client_auth::told_to_who_only_writes", told_to_who_only_writes).one_of_each(),
     case("client_auth::optional", optional),
     case("client_auth::not_asked_for", not_asked_for),
     case("client_auth::unknown_ca", unknown_ca),
