@@ -94,12 +94,13 @@ impl Verifier {
         let (Some(leaf), Some(current)) = (first, chain.current_cert()) else {
             return Err(Error::certificate(verify_reason(chain)));
         };
-        let (leaf, current) = (certificate(leaf), certificate(current));
+        // Each is encoded again for this, so only the one that is needed is.
+        let current = certificate(current);
         match (accepted, at_leaf) {
-            (true, true) => self.check_leaf(&leaf, chain),
+            (true, true) => self.check_leaf(&current, chain),
             (true, false) => leaf::check_issuer(&current),
-            (false, true) if self.is_trusted_itself(&leaf, chain.error()) => Ok(()),
-            (false, _) => Err(refused(&leaf, &current, chain)),
+            (false, true) if self.is_trusted_itself(&current, chain.error()) => Ok(()),
+            (false, _) => Err(refused(&certificate(leaf), &current, chain)),
         }
     }
 

@@ -1,7 +1,7 @@
-//! Which leaf certificates were found good a short while ago.
+//! Which certificates were found good a short while ago.
 //!
-//! Whether a certificate may be a leaf, and whether it is for a name, depends on its bytes alone, not
-//! on the time or on who asks. A client meets the same few servers again and again, and its backend
+//! Whether a certificate may be a leaf or an issuer, and whether it is for a name, depends on its
+//! bytes alone, not on the time or on who asks. A client meets the same few servers again and again, and its backend
 //! checks before the facade does: parsing the same bytes each time would be a tenth of what a
 //! handshake costs beside its arithmetic.
 
@@ -20,30 +20,54 @@ thread_local! {
     static CHECKED: RefCell<VecDeque<Check>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// A check that a certificate has passed: for its usage or, with a name, for that.
+/// What a certificate is to be found good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For<'a> {
+    Leaf,
+    Issuer,
+    Name(&'a ServerName),
+}
+
+/// A check that a certificate has passed.
 struct Check {
-    leaf: Certificate,
+    certificate: Certificate,
+    issuer: bool,
     name: Option<ServerName>,
 }
 
-/// Runs `check`, unless this leaf has passed it lately, for this name or, without one, for its usage.
+impl Check {
+    fn purpose(&self) -> For<'_> {
+        match &self.name {
+            Some(name) => For::Name(name),
+            None if self.issuer => For::Issuer,
+            None => For::Leaf,
+        }
+    }
+}
+
+/// Runs `check`, unless this certificate has passed it lately, for the same purpose.
 pub(crate) fn unless_passed<E>(
-    leaf: &Certificate,
-    name: Option<&ServerName>,
+    certificate: &Certificate,
+    purpose: For<'_>,
     check: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
-    if has_passed(leaf, name) {
+    if has_passed(certificate, purpose) {
         return Ok(());
     }
     check()?;
-    if leaf.der().len() <= LONGEST {
-        remember(Check { leaf: leaf.clone(), name: name.cloned() });
+    if certificate.der().len() <= LONGEST {
+        let name = match purpose {
+            For::Name(name) => Some(name.clone()),
+            For::Leaf | For::Issuer => None,
+        };
+        let issuer = purpose == For::Issuer;
+        remember(Check { certificate: certificate.clone(), issuer, name });
     }
     Ok(())
 }
 
-fn has_passed(leaf: &Certificate, name: Option<&ServerName>) -> bool {
-    let passed = |check: &Check| check.name.as_ref() == name && check.leaf == *leaf;
+fn has_passed(certificate: &Certificate, purpose: For<'_>) -> bool {
+    let passed = |check: &Check| check.purpose() == purpose && check.certificate == *certificate;
     // A thread that is being torn down remembers nothing any more.
     CHECKED.try_with(|checked| checked.borrow().iter().any(passed)).unwrap_or(false)
 }
@@ -60,8 +84,12 @@ fn remember(check: Check) {
 mod tests {
     use super::*;
 
-    fn passes(leaf: &Certificate, name: Option<&ServerName>) -> bool {
-        unless_passed(leaf, name, || Err(())).is_ok()
+    fn pass(certificate: &Certificate, purpose: For<'_>) {
+        assert_eq!(unless_passed(certificate, purpose, || Ok::<_, ()>(())), Ok(()));
+    }
+
+    fn passes(certificate: &Certificate, purpose: For<'_>) -> bool {
+        unless_passed(certificate, purpose, || Err(())).is_ok()
     }
 
     #[test]
@@ -69,23 +97,26 @@ mod tests {
         let (one, other) = (Certificate::from_peer([1; 100]), Certificate::from_peer([2; 100]));
         let name = ServerName::parse("example.com").unwrap();
         let another_name = ServerName::parse("example.org").unwrap();
-        assert_eq!(unless_passed(&one, Some(&name), || Ok::<_, ()>(())), Ok(()));
-        assert!(passes(&one, Some(&name)));
-        assert!(!passes(&one, Some(&another_name)));
-        assert!(!passes(&one, None));
-        assert!(!passes(&other, Some(&name)));
+        pass(&one, For::Name(&name));
+        assert!(passes(&one, For::Name(&name)));
+        assert!(!passes(&one, For::Name(&another_name)));
+        assert!(!passes(&one, For::Leaf));
+        assert!(!passes(&one, For::Issuer));
+        assert!(!passes(&other, For::Name(&name)));
+        pass(&other, For::Issuer);
+        assert!(passes(&other, For::Issuer));
+        assert!(!passes(&other, For::Leaf));
     }
 
     #[test]
     fn what_is_kept_has_a_bound() {
         let huge = Certificate::from_peer(vec![1; LONGEST + 1]);
-        assert_eq!(unless_passed(&huge, None, || Ok::<_, ()>(())), Ok(()));
-        assert!(!passes(&huge, None));
+        pass(&huge, For::Leaf);
+        assert!(!passes(&huge, For::Leaf));
         for i in 0..=KEPT {
-            let leaf = Certificate::from_peer(i.to_be_bytes());
-            assert_eq!(unless_passed(&leaf, None, || Ok::<_, ()>(())), Ok(()));
+            pass(&Certificate::from_peer(i.to_be_bytes()), For::Leaf);
         }
-        assert!(!passes(&Certificate::from_peer(0usize.to_be_bytes()), None));
-        assert!(passes(&Certificate::from_peer(KEPT.to_be_bytes()), None));
+        assert!(!passes(&Certificate::from_peer(0usize.to_be_bytes()), For::Leaf));
+        assert!(passes(&Certificate::from_peer(KEPT.to_be_bytes()), For::Leaf));
     }
 }

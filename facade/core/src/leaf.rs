@@ -19,7 +19,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Version;
 
-use crate::checked::unless_passed;
+use crate::checked::{For, unless_passed};
 use crate::{Certificate, CertificateReason, Error, ServerName};
 
 /// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign and is
@@ -30,7 +30,7 @@ use crate::{Certificate, CertificateReason, Error, ServerName};
 /// `Certificate`: `UnsupportedVersion`, `CaUsedAsEndEntity`, `WrongUsage`, `UnsupportedAlgorithm`,
 /// `BadEncoding`.
 pub fn check_usage(leaf: &Certificate) -> Result<(), Error> {
-    unless_passed(leaf, None, || usage(leaf))
+    unless_passed(leaf, For::Leaf, || usage(leaf))
 }
 
 fn usage(leaf: &Certificate) -> Result<(), Error> {
@@ -75,6 +75,10 @@ const LEAST_RSA_BITS: usize = 2048;
 ///
 /// `Certificate`: `UnknownIssuer`, since no authority issued what stands below; `BadEncoding`.
 pub fn check_issuer(issuer: &Certificate) -> Result<(), Error> {
+    unless_passed(issuer, For::Issuer, || issues(issuer))
+}
+
+fn issues(issuer: &Certificate) -> Result<(), Error> {
     let parsed = issuer.parsed()?;
     let reason = match (parsed.basic_constraints(), parsed.key_usage()) {
         (Err(_), _) | (_, Err(_)) => CertificateReason::BadEncoding,
@@ -96,7 +100,7 @@ pub fn check_issuer(issuer: &Certificate) -> Result<(), Error> {
 ///
 /// `Certificate`: `NameMismatch`, with the names it is for; `BadEncoding`.
 pub fn check_name(leaf: &Certificate, name: &ServerName) -> Result<(), Error> {
-    unless_passed(leaf, Some(name), || names(leaf, name))
+    unless_passed(leaf, For::Name(name), || names(leaf, name))
 }
 
 fn names(leaf: &Certificate, name: &ServerName) -> Result<(), Error> {
