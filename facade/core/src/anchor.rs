@@ -3,6 +3,8 @@
 use std::fmt;
 
 use rustls_pki_types::CertificateDer;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::x509::X509Version;
 
 use crate::certificate::{name_text, now};
@@ -31,7 +33,7 @@ pub struct Anchor {
 impl Anchor {
     /// Judges whether a certificate may be a trust anchor now: it must be in date, and either an
     /// authority whose key usage, if stated, includes certificate signing (RFC 5280, section
-    /// 4.2.1.3), or self-issued.
+    /// 4.2.1.3), or self-issued; and without a critical extension that nobody knows.
     ///
     /// A self-issued certificate that does not say whether it is an authority, but that OpenSSL
     /// would take for one (version 1, or a key usage that includes certificate signing), is refused:
@@ -57,7 +59,10 @@ impl Anchor {
         if now() < validity.not_before.timestamp() {
             return refuse("is not yet valid");
         }
-        let self_issued = parsed.subject().as_raw() == parsed.issuer().as_raw();
+        if parsed.extensions().iter().any(is_critical_and_unknown) {
+            return refuse("has a critical extension that not every backend understands");
+        }
+        let self_issued = is_self_issued(&parsed);
         let stated = match parsed.basic_constraints() {
             Ok(constraints) => constraints.map(|constraints| constraints.value.ca),
             Err(_) => return refuse("has malformed basic constraints"),
@@ -98,6 +103,53 @@ impl Anchor {
     pub fn kind(&self) -> AnchorKind {
         self.kind
     }
+}
+
+/// Whether an extension is critical and none that a path is judged by (RFC 5280, section 4.2): OpenSSL
+/// refuses such an anchor, rustls does not look.
+fn is_critical_and_unknown(extension: &X509Extension<'_>) -> bool {
+    use ParsedExtension as E;
+    let known = matches!(
+        extension.parsed_extension(),
+        E::BasicConstraints(_)
+            | E::KeyUsage(_)
+            | E::ExtendedKeyUsage(_)
+            | E::SubjectAlternativeName(_)
+            | E::NameConstraints(_)
+            | E::CertificatePolicies(_)
+            | E::PolicyMappings(_)
+            | E::PolicyConstraints(_)
+            | E::InhibitAnyPolicy(_)
+            | E::CRLDistributionPoints(_)
+            | E::NSCertType(_)
+    );
+    extension.critical && !known
+}
+
+/// Whether a certificate names itself as its issuer, by its name and, as OpenSSL reads it, by whatever
+/// else its authority key identifier tells (RFC 5280, section 4.2.1.1). A key that was changed has
+/// certificates of the same name that another key signed.
+fn is_self_issued(parsed: &X509Certificate<'_>) -> bool {
+    if parsed.subject().as_raw() != parsed.issuer().as_raw() {
+        return false;
+    }
+    let extensions = || parsed.extensions().iter().map(X509Extension::parsed_extension);
+    let own_key = extensions().find_map(|extension| match extension {
+        ParsedExtension::SubjectKeyIdentifier(own) => Some(own),
+        _ => None,
+    });
+    extensions().all(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(issuer) = extension else { return true };
+        let other_key = matches!((&issuer.key_identifier, own_key), (Some(a), Some(b)) if a != b);
+        let other_serial =
+            issuer.authority_cert_serial.is_some_and(|serial| serial != parsed.raw_serial());
+        let mut names = issuer.authority_cert_issuer.iter().flatten();
+        let other_name = names.find_map(|name| match name {
+            GeneralName::DirectoryName(name) => Some(name.as_raw() != parsed.issuer().as_raw()),
+            _ => None,
+        });
+        !other_key && !other_serial && !other_name.unwrap_or(false)
+    })
 }
 
 /// A set of trust anchors, ready for a backend.
