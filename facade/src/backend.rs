@@ -96,11 +96,7 @@ pub(crate) fn or_default(
 static CHOSEN: OnceLock<&'static dyn Backend> = OnceLock::new();
 
 /// In order of precedence.
-#[allow(
-    clippy::vec_init_then_push,
-    unused_mut,
-    reason = "how many there are depends on the features; with some sets the lints are silent"
-)]
+#[allow(clippy::vec_init_then_push, unused_mut, reason = "it depends on the features")]
 fn compiled_in() -> Vec<&'static dyn Backend> {
     let mut backends: Vec<&'static dyn Backend> = Vec::new();
     cfg_if::cfg_if! {
