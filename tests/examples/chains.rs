@@ -16,8 +16,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use polytls::{
-    Backend, Capability, ClientContext, Connection, Error, Identity, Progress, ServerContext,
-    ServerName, Trust, backend,
+    Backend, Capability, ClientContext, Connection, Error, ErrorKind, Identity, Progress,
+    ServerContext, ServerName, Trust, backend, insecure_client_ssl_context,
 };
 use serde_json::Value;
 
@@ -109,17 +109,28 @@ impl Case {
         if self.accepted { "accept" } else { "refuse" }
     }
 
-    /// A server that presents the chain, of the first backend that serves TLS 1.3 and agrees to.
+    /// A server that presents the chain, of the first backend that serves TLS 1.3 and does.
     fn server(&self) -> Result<ServerContext, Error> {
         let identity = Identity::from_bytes(self.chain.as_bytes(), self.key.as_bytes())?;
-        let able = |backend: &&&dyn Backend| backend.capabilities().has(Capability::ServerTls13);
-        let mut servers = backend::all()
-            .iter()
-            .filter(able)
-            .map(|backend| ServerContext::builder(identity.clone()).backend(*backend).build());
-        let first =
-            servers.next().unwrap_or_else(|| ServerContext::builder(identity.clone()).build());
-        first.or_else(|error| servers.find_map(Result::ok).ok_or(error))
+        let mut refused = Error::new(ErrorKind::NoBackend);
+        for backend in backend::all() {
+            if !backend.capabilities().has(Capability::ServerTls13) {
+                continue;
+            }
+            let server = ServerContext::builder(identity.clone()).backend(*backend).build();
+            // Some take a chain and fail only when they are to send it.
+            match server.and_then(|server| self.is_presented(&server).map(|()| server)) {
+                Ok(server) => return Ok(server),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    /// Whether a client that verifies nothing gets the chain.
+    fn is_presented(&self, server: &ServerContext) -> Result<(), Error> {
+        let anyone = ServerName::parse("localhost")?;
+        shake_hands(&insecure_client_ssl_context()?, &anyone, server)
     }
 
     fn verdict(&self, backend: &'static dyn Backend, server: &ServerContext) -> Verdict {
@@ -135,19 +146,28 @@ impl Case {
     fn connect(&self, backend: &'static dyn Backend, server: &ServerContext) -> Result<(), Error> {
         let trust = Trust::only_bytes(self.trusted.as_bytes())?;
         let client = ClientContext::builder().backend(backend).trust(trust).build()?;
-        let mut client = Connection::client(&client, &ServerName::parse(&self.name)?)?;
-        let mut server = Connection::server(server)?;
-        for _ in 0..16 {
-            if client.handshake()? == Progress::Ready(()) {
-                return Ok(());
-            }
-            carry(&mut client, &mut server);
-            // What the server thinks of it, the client hears by its alert.
-            let _ = server.handshake();
-            carry(&mut server, &mut client);
-        }
-        Err(Error::internal("the handshake comes to no end"))
+        shake_hands(&client, &ServerName::parse(&self.name)?, server)
     }
+}
+
+/// A handshake in memory, as the client sees it.
+fn shake_hands(
+    client: &ClientContext,
+    name: &ServerName,
+    server: &ServerContext,
+) -> Result<(), Error> {
+    let mut client = Connection::client(client, name)?;
+    let mut server = Connection::server(server)?;
+    for _ in 0..16 {
+        if client.handshake()? == Progress::Ready(()) {
+            return Ok(());
+        }
+        carry(&mut client, &mut server);
+        // What the server thinks of it, the client hears by its alert.
+        let _ = server.handshake();
+        carry(&mut server, &mut client);
+    }
+    Err(Error::internal("the handshake comes to no end"))
 }
 
 fn carry(from: &mut Connection, to: &mut Connection) {
