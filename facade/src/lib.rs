@@ -79,10 +79,10 @@ pub use polytls_core::{
 
 /// The contract that backends implement; applications need none of it.
 pub mod contract {
-    pub use polytls_core::observe;
     pub use polytls_core::{
-        Acceptor, Anchor, AnchorKind, ClientConfig, Connector, Handshake, Incoming, Outgoing, Read,
-        Roots, ServerConfig, Session, Skipped, Wire, io_error_is_closed_transport, leaf, pki_types,
+        Acceptor, Anchor, AnchorKind, ClientConfig, Connector, Gathered, Handshake, Incoming,
+        Outgoing, Read, Roots, ServerConfig, Session, Skipped, Wire, io_error_is_closed_transport,
+        leaf, observe, openssl_codes, pki_types,
     };
 }
 
