@@ -131,7 +131,7 @@ fn refused(leaf: &Certificate, current: &Certificate, chain: &X509StoreContextRe
     let at_fault = match reason {
         // An authority's dates, when it is an authority that has expired.
         Reason::Expired | Reason::NotYetValid => current,
-        Reason::UnknownIssuer | Reason::NameMismatch => {
+        Reason::UnknownIssuer | Reason::NameMismatch | Reason::WrongUsage => {
             // A leaf that is useless from any issuer and for any name is told so, as rustls does.
             if let Err(error) = leaf::check_usage(leaf) {
                 return error;

@@ -3,7 +3,8 @@
 
 use polytls_core::observe::{self, Observer};
 use polytls_core::{
-    Alert, Certificate, Error, ErrorKind, Negotiated, ServerName, Verification, Wire, leaf,
+    Alert, Certificate, CertificateReason, Error, ErrorKind, Negotiated, ServerName, Verification,
+    Wire, leaf,
 };
 
 /// What is needed until the handshake is done, and only until then.
@@ -128,18 +129,30 @@ impl Handshaking {
         };
         let error = error.with_kind(kind);
         match (kind, self.observer.peer_certificates()) {
-            (ErrorKind::Certificate(_), [leaf, rest @ ..]) => match leaf.details() {
-                Ok(details) => {
-                    let details = details.of_chain(1 + rest.len());
-                    error.with_certificate(match &self.role {
-                        Role::Client { name, .. } => details.expecting(name),
-                        Role::Server { .. } => details,
-                    })
-                }
-                Err(_) => error,
-            },
+            (ErrorKind::Certificate(reason), [leaf, rest @ ..]) => {
+                let error = error.with_kind(ErrorKind::Certificate(first_reason(reason, leaf)));
+                let Ok(details) = leaf.details() else { return error };
+                let details = details.of_chain(1 + rest.len());
+                error.with_certificate(match &self.role {
+                    Role::Client { name, .. } => details.expecting(name),
+                    Role::Server { .. } => details,
+                })
+            }
             _ => error,
         }
+    }
+}
+
+/// Of a leaf with several faults, the one that every backend tells: what it is useless for from any
+/// issuer and for any name comes first. The libraries look in different orders.
+fn first_reason(reason: CertificateReason, leaf: &Certificate) -> CertificateReason {
+    use CertificateReason as Reason;
+    match reason {
+        Reason::UnknownIssuer | Reason::NameMismatch | Reason::WrongUsage => {
+            let fault = leaf::check_usage(leaf).err();
+            fault.and_then(|error| error.certificate_reason()).unwrap_or(reason)
+        }
+        reason => reason,
     }
 }
 
