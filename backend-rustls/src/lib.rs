@@ -26,6 +26,7 @@ mod error;
 mod identity;
 mod server;
 mod session;
+mod signatures;
 mod trust;
 
 #[cfg(feature = "aws-lc-rs")]

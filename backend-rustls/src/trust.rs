@@ -23,6 +23,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Signatu
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
 use crate::error::webpki_reason;
+use crate::signatures::Remembering;
 
 /// How a client verifies its servers.
 pub(crate) fn server_verifier(
@@ -35,7 +36,7 @@ pub(crate) fn server_verifier(
         Verification::SkipHostname => Names::Any,
         _ => Names::AsAsked,
     };
-    let anchors = Anchors::new(config.roots()?, config.trust())?;
+    let anchors = Anchors::new(config.roots()?, config.trust(), schemes)?;
     Ok(Arc::new(ServerVerifier { anchors, schemes, names }))
 }
 
@@ -47,11 +48,12 @@ pub(crate) fn client_verifier(
     let (Some(roots), Some(trust)) = (config.client_roots()?, config.client_auth().trust()) else {
         return Ok(None);
     };
-    let anchors = Anchors::new(roots, trust)?;
+    let schemes = provider.signature_verification_algorithms;
+    let anchors = Anchors::new(roots, trust, schemes)?;
     Ok(Some(Arc::new(ClientVerifier {
         hints: anchors.subjects(),
         anchors,
-        schemes: provider.signature_verification_algorithms,
+        schemes,
         mandatory: matches!(config.client_auth(), ClientAuth::Required(_)),
     })))
 }
@@ -102,7 +104,7 @@ impl ServerCertVerifier for ServerVerifier {
         };
         let presented = Presented { leaf: end_entity, intermediates, name: name.as_ref() };
         self.anchors
-            .verify(&presented, KeyUsage::server_auth(), self.schemes.all, now)
+            .verify(&presented, KeyUsage::server_auth(), now)
             .map(|()| ServerCertVerified::assertion())
             .map_err(|refusal| presented.refuse(refusal))
     }
@@ -155,7 +157,7 @@ impl ClientCertVerifier for ClientVerifier {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let presented = Presented { leaf: end_entity, intermediates, name: None };
         self.anchors
-            .verify(&presented, KeyUsage::client_auth(), self.schemes.all, now)
+            .verify(&presented, KeyUsage::client_auth(), now)
             .map(|()| ClientCertVerified::assertion())
             .map_err(|refusal| presented.refuse(refusal))
     }
@@ -243,6 +245,7 @@ impl ServerCertVerifier for AnyServer {
 /// The trust anchors, as webpki holds them.
 #[derive(Debug)]
 struct Anchors {
+    algorithms: Vec<Remembering>,
     authorities: Vec<TrustAnchor<'static>>,
     /// The last second of each authority, which webpki does not keep: a context may outlive it.
     ends: Vec<i64>,
@@ -252,8 +255,17 @@ struct Anchors {
 }
 
 impl Anchors {
-    fn new(roots: &Roots, trust: &Trust) -> Result<Self, Error> {
-        let mut this = Self { authorities: Vec::new(), ends: Vec::new(), themselves: Vec::new() };
+    fn new(
+        roots: &Roots,
+        trust: &Trust,
+        schemes: WebPkiSupportedAlgorithms,
+    ) -> Result<Self, Error> {
+        let mut this = Self {
+            algorithms: schemes.all.iter().map(|algorithm| Remembering(*algorithm)).collect(),
+            authorities: Vec::new(),
+            ends: Vec::new(),
+            themselves: Vec::new(),
+        };
         for trusted in roots.anchors() {
             let Some(anchor) = trust.read_anchor(trusted.der(), read)? else { continue };
             if trusted.kind() == AnchorKind::Itself {
@@ -285,7 +297,6 @@ impl Anchors {
         &self,
         presented: &Presented<'_>,
         usage: KeyUsage,
-        algorithms: &[&dyn SignatureVerificationAlgorithm],
         now: UnixTime,
     ) -> Result<(), Refusal> {
         let end_entity = EndEntityCert::try_from(presented.leaf)?;
@@ -308,8 +319,10 @@ impl Anchors {
                 _ => Ok(()),
             }
         };
+        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+            self.algorithms.iter().map(|algorithm| algorithm as _).collect();
         end_entity.verify_for_usage(
-            algorithms,
+            &algorithms,
             anchors,
             intermediates,
             now,

@@ -194,7 +194,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<(), Failure> {
         }
         ("requests", [count]) => {
             let setup = Setup::of(library);
-            let server = Server::new(side, setup, &pki)?;
+            let server = Server::with_defaults(side, setup, &pki)?;
             // Once beforehand: the shared context is built with the first connection of a process,
             // whose cost is a row of its own.
             one_by_one(1, &server, || Client::with_defaults(side, library))?;
@@ -203,7 +203,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<(), Failure> {
         }
         ("reconnects", [version, count]) => {
             let setup = Setup { version: version.parse()?, ..Setup::of(library) };
-            let server = Server::new(side, setup, &pki)?;
+            let server = Server::with_defaults(side, setup, &pki)?;
             let client = Client::with_defaults(side, library)?;
             one_by_one(5, &server, || Ok(client.clone()))?;
             println!("{}", one_by_one(count.parse()?, &server, || Ok(client.clone()))?);

@@ -10,6 +10,7 @@ use stats_alloc::Region;
 use tokio::runtime::Runtime;
 
 use crate::report::{Row, Run, Target};
+use crate::rows::many;
 
 const OPERATIONS: [(&str, Operation); 4] = [
     ("write 64 B", Operation::Send(64)),
@@ -72,6 +73,19 @@ pub(crate) fn system_calls(run: &mut Run) -> Result<(), Failure> {
 /// Allocations by Rust code, of both ends; OpenSSL's own are not seen.
 pub(crate) fn allocations(run: &mut Run, runtime: &Runtime) -> Result<(), Failure> {
     for library in Library::ALL {
+        for version in Version::ALL {
+            let name = format!("allocations: handshake {}", version.name());
+            let row = Row::new(name, library, Some(Mode::Blocking)).unit("allocations");
+            if run.wants(&row) {
+                let setup = Setup { library, version, key: Key::P256, resumption: false };
+                let pki = run.pki.clone();
+                run.measure(&row, 1, |side| {
+                    let client = Client::new(side, setup, &pki)?;
+                    let server = Server::new(side, setup, &pki)?;
+                    handshake_allocations(&client, &server)
+                })?;
+            }
+        }
         for (name, operation) in OPERATIONS {
             for mode in Mode::ALL {
                 let row = Row::new(format!("allocations: {name}"), library, Some(mode))
@@ -90,6 +104,19 @@ pub(crate) fn allocations(run: &mut Run, runtime: &Runtime) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+/// Of one handshake among several, so that what a thread allocates once is not counted.
+fn handshake_allocations(client: &Client, server: &Server) -> Result<f64, Failure> {
+    let listener = transport::listener(None)?;
+    let mut counts = [0; 2];
+    for (count, times) in counts.iter_mut().zip([1, 1 + COUNT]) {
+        let region = Region::new(crate::ALLOCATOR);
+        let streams = many(client, server, &listener, times)?;
+        *count = region.change().allocations;
+        drop(streams);
+    }
+    Ok((counts[1] as f64 - counts[0] as f64) / COUNT as f64)
 }
 
 fn allocations_of(

@@ -233,11 +233,10 @@ impl Server {
         }
         Ok(match library {
             Library::Rustls => {
-                let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<_, _>>()?;
-                let config = ServerConfig::builder_with_provider(provider())
-                    .with_protocol_versions(&[rustls_version(setup.version)])?
-                    .with_no_client_auth()
-                    .with_single_cert(chain, PrivateKeyDer::from_pem_slice(&key)?)?;
+                let mut config = rustls_server(setup, &chain, &key)?;
+                // As OpenSSL and the facade do: the default keeps its last 128 clients in a cache,
+                // and no other client resumes.
+                config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
                 Self::Rustls(Arc::new(config))
             }
             Library::Openssl => {
@@ -255,6 +254,21 @@ impl Server {
                 Self::Native(builder.build()?)
             }
         })
+    }
+
+    /// The same, with sessions kept as the library does by default.
+    ///
+    /// # Errors
+    ///
+    /// Of the library.
+    pub fn with_defaults(side: Side, setup: Setup, pki: &Pki) -> Result<Self, Failure> {
+        match (side, setup.server_library()) {
+            (Side::Plain, Library::Rustls) => {
+                let config = rustls_server(setup, &pki.chain(setup.key)?, &pki.key(setup.key)?)?;
+                Ok(Self::Rustls(Arc::new(config)))
+            }
+            _ => Self::new(side, setup, pki),
+        }
     }
 
     /// A blocking connection whose handshake is done.
@@ -356,6 +370,14 @@ fn rustls_client(roots: RootCertStore, setup: Setup) -> Result<Arc<ClientConfig>
         config.resumption = rustls::client::Resumption::disabled();
     }
     Ok(Arc::new(config))
+}
+
+fn rustls_server(setup: Setup, chain: &[u8], key: &[u8]) -> Result<ServerConfig, Failure> {
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>()?;
+    Ok(ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[rustls_version(setup.version)])?
+        .with_no_client_auth()
+        .with_single_cert(chain, PrivateKeyDer::from_pem_slice(key)?)?)
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

@@ -161,7 +161,9 @@ pub trait Session: Debug + Send + Sync {
     /// `Protocol` or `Internal`; none is expected.
     fn close(&mut self, wire: &mut Wire) -> Result<(), Error>;
 
-    /// What the library tells of the finished handshake; `None` in a field it does not tell.
+    /// What the library tells of the finished handshake; `None` in a field it does not tell. Who tells
+    /// the version and the cipher suite tells the application protocol as well; the facade supplies
+    /// what is missing from what it saw in clear.
     ///
     /// - N1. The same facts on both ends. *(case `handshake::negotiated`)*
     fn negotiated(&self) -> Negotiated;

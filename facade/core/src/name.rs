@@ -66,8 +66,8 @@ impl ServerName {
         }
         let dns = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         // One dot only: some releases of the parser drop a second.
-        match pki::DnsName::try_from(dns.as_str()) {
-            Ok(name) if !dns.ends_with('.') => Ok(Self(Name::Dns(name.to_owned()))),
+        match pki::DnsName::try_from(dns) {
+            Ok(name) if !name.as_ref().ends_with('.') => Ok(Self(Name::Dns(name))),
             _ => refuse("is neither a DNS name nor an IP address"),
         }
     }

@@ -5,6 +5,8 @@
 //! in clear, a TLS 1.2 server's certificates. Parsing is `tls-parser`'s; what cannot be parsed is
 //! left to the library to refuse.
 
+use std::fmt;
+
 use tls_parser::{TlsExtension, TlsMessage, TlsMessageHandshake};
 
 use crate::record::{self, Front};
@@ -44,96 +46,105 @@ pub struct ServerHello {
 }
 
 /// Watches the records of one handshake.
+///
+/// It keeps what passes in clear, and parses when it is asked: most handshakes succeed, and most
+/// libraries tell what they agreed on.
 #[derive(Debug)]
 pub struct Observer {
     side: Side,
     incoming: Flight,
     outgoing: Flight,
-    facts: Facts,
-}
-
-#[derive(Debug, Default)]
-struct Facts {
-    client_hello: Option<ClientHello>,
-    server_hello: Option<ServerHello>,
     alert: Option<Alert>,
-    peer_certificates: Vec<Certificate>,
-    certificate_requested: bool,
 }
 
 impl Observer {
     /// Watches the handshake of the end on this side.
     pub fn new(side: Side) -> Self {
-        Self {
-            side,
-            incoming: Flight::default(),
-            outgoing: Flight::default(),
-            facts: Facts::default(),
-        }
+        Self { side, incoming: Flight::default(), outgoing: Flight::default(), alert: None }
     }
 
     /// Takes note of records that came.
     pub fn incoming(&mut self, records: &[u8]) {
-        self.incoming.records(records, Direction::Incoming, &mut self.facts);
+        if let Some(alert) = self.incoming.records(records) {
+            self.alert = Some(alert);
+        }
     }
 
     /// Takes note of records that go.
     pub fn outgoing(&mut self, records: &[u8]) {
-        // A client knows what it asks for; only a server's answer tells something new.
-        if self.side == Side::Server {
-            self.outgoing.records(records, Direction::Outgoing, &mut self.facts);
+        // A client knows what it asks for; of a server, only the answer tells something new.
+        if self.side == Side::Server && !self.outgoing.has_message() {
+            self.outgoing.records(records);
         }
     }
 
     /// What the client offers, once its ClientHello has come whole, across any number of records.
-    pub fn client_hello(&self) -> Option<&ClientHello> {
-        self.facts.client_hello.as_ref()
+    pub fn client_hello(&self) -> Option<ClientHello> {
+        self.incoming.messages().find_map(|message| match message {
+            TlsMessageHandshake::ClientHello(hello) => {
+                Some(client_hello(hello.version.0, hello.ext))
+            }
+            _ => None,
+        })
     }
 
     /// Whether a ClientHello may still come: false once it has, or once something else came that
     /// is for the library to judge.
     pub fn awaits_client_hello(&self) -> bool {
-        self.side == Side::Server && self.facts.client_hello.is_none() && !self.incoming.over
+        self.side == Side::Server && !self.incoming.has_message() && !self.incoming.over
     }
 
     /// What the server chose.
-    pub fn server_hello(&self) -> Option<&ServerHello> {
-        self.facts.server_hello.as_ref()
+    pub fn server_hello(&self) -> Option<ServerHello> {
+        let flight = match self.side {
+            Side::Client => &self.incoming,
+            Side::Server => &self.outgoing,
+        };
+        // A HelloRetryRequest looks the same and comes first (RFC 8446, section 4.1.4).
+        let hellos = flight.messages().filter_map(|message| match message {
+            TlsMessageHandshake::ServerHello(hello) => {
+                Some(server_hello(hello.version.0, hello.cipher.0, hello.ext))
+            }
+            _ => None,
+        });
+        hellos.last()
     }
 
     /// The alert that the peer sent in clear.
     pub fn alert(&self) -> Option<Alert> {
-        self.facts.alert
+        self.alert
     }
 
     /// The certificates that the peer sent in clear, leaf first: TLS 1.2 only.
-    pub fn peer_certificates(&self) -> &[Certificate] {
-        &self.facts.peer_certificates
+    pub fn peer_certificates(&self) -> Vec<Certificate> {
+        let sent = self.incoming.messages().find_map(|message| match message {
+            TlsMessageHandshake::Certificate(message) => Some(message.cert_chain),
+            _ => None,
+        });
+        let sent = sent.into_iter().flatten();
+        sent.map(|certificate| Certificate::from_peer(certificate.data)).collect()
     }
 
     /// Whether a TLS 1.2 server asked for a certificate.
     pub fn certificate_requested(&self) -> bool {
-        self.facts.certificate_requested
+        self.incoming
+            .messages()
+            .any(|message| matches!(message, TlsMessageHandshake::CertificateRequest(_)))
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Incoming,
-    Outgoing,
-}
-
 /// The handshake messages of one direction, as far as they are in clear.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Flight {
-    /// The beginning of a message whose end has not come.
-    partial: Vec<u8>,
+    bytes: Vec<u8>,
+    /// How many bytes at the front are whole messages.
+    whole: usize,
     /// Nothing more in clear is expected.
     over: bool,
 }
 
-/// The longest handshake message that is put together here; the libraries' own limits are near it.
-const MAX_MESSAGE: usize = 128 << 10;
+/// The longest flight that is kept; the libraries' own limits for one message are near it.
+const MAX_FLIGHT: usize = 128 << 10;
 
 /// The level of an alert that ends the connection (RFC 5246, section 7.2).
 const FATAL: u8 = 2;
@@ -142,78 +153,77 @@ const FATAL: u8 = 2;
 const MESSAGE_HEADER: usize = 4;
 
 impl Flight {
-    fn records(&mut self, mut records: &[u8], direction: Direction, facts: &mut Facts) {
+    /// Keeps the handshake messages of these records, and returns an alert in clear that ends the
+    /// connection.
+    fn records(&mut self, mut records: &[u8]) -> Option<Alert> {
         while let Front::Record(length) = record::front(records) {
             let (one, rest) = records.split_at(length);
             records = rest;
             match (one[0], &one[record::HEADER..]) {
                 // An encrypted alert is longer than its two bytes.
-                (record::ALERT, &[level, alert]) if direction == Direction::Incoming => {
+                (record::ALERT, &[level, alert]) => {
                     let alert = Alert::new(alert);
                     // Nothing follows, so nobody must wait for a ClientHello. A warning explains
                     // nothing that comes later.
                     if level == FATAL || alert == Alert::CLOSE_NOTIFY {
-                        facts.alert = Some(alert);
-                        self.stop();
+                        self.over = true;
+                        return Some(alert);
                     }
                 }
-                (record::HANDSHAKE, payload) if !self.over => {
-                    self.partial.extend_from_slice(payload);
-                    self.messages(facts);
-                }
+                (record::HANDSHAKE, payload) if !self.over => self.push(payload),
                 // What follows a change_cipher_spec is encrypted, and so is application data.
-                _ => self.stop(),
+                _ => self.over = true,
             }
+        }
+        None
+    }
+
+    fn push(&mut self, payload: &[u8]) {
+        if self.bytes.len() + payload.len() > MAX_FLIGHT {
+            self.over = true;
+            return;
+        }
+        self.bytes.extend_from_slice(payload);
+        while let Some(length) = message_length(&self.bytes[self.whole..]) {
+            self.whole += length;
         }
     }
 
-    fn messages(&mut self, facts: &mut Facts) {
-        while let &[_, a, b, c, ..] = self.partial.as_slice() {
-            let length = MESSAGE_HEADER + u32::from_be_bytes([0, a, b, c]) as usize;
-            if length > MAX_MESSAGE {
-                return self.stop();
-            }
-            if self.partial.len() < length {
-                return;
-            }
-            let understood = facts.learn(&self.partial[..length]);
-            self.partial.drain(..length);
-            if !understood {
-                return self.stop();
-            }
-        }
+    fn has_message(&self) -> bool {
+        self.whole > 0
     }
 
-    fn stop(&mut self) {
-        self.over = true;
-        self.partial = Vec::new();
+    /// The whole messages, up to one that cannot be parsed.
+    fn messages(&self) -> impl Iterator<Item = TlsMessageHandshake<'_>> {
+        let mut rest = &self.bytes[..self.whole];
+        std::iter::from_fn(move || {
+            let (message, after) = rest.split_at(message_length(rest)?);
+            rest = after;
+            match tls_parser::parse_tls_message_handshake(message) {
+                Ok((_, TlsMessage::Handshake(message))) => Some(message),
+                _ => {
+                    rest = &[];
+                    None
+                }
+            }
+        })
     }
 }
 
-impl Facts {
-    /// Learns from one whole message; false when it cannot be parsed.
-    fn learn(&mut self, message: &[u8]) -> bool {
-        let Ok((_, TlsMessage::Handshake(message))) =
-            tls_parser::parse_tls_message_handshake(message)
-        else {
-            return false;
-        };
-        match message {
-            TlsMessageHandshake::ClientHello(hello) if self.client_hello.is_none() => {
-                self.client_hello = Some(client_hello(hello.version.0, hello.ext));
-            }
-            TlsMessageHandshake::ServerHello(hello) => {
-                self.server_hello = Some(server_hello(hello.version.0, hello.cipher.0, hello.ext));
-            }
-            TlsMessageHandshake::Certificate(message) => {
-                let certificates = message.cert_chain.iter();
-                self.peer_certificates =
-                    certificates.map(|der| Certificate::from_peer(der.data)).collect();
-            }
-            TlsMessageHandshake::CertificateRequest(_) => self.certificate_requested = true,
-            _ => {}
-        }
-        true
+/// How long the message at the front is, header included, if it is whole.
+fn message_length(bytes: &[u8]) -> Option<usize> {
+    let &[_, a, b, c, ..] = bytes else { return None };
+    let length = MESSAGE_HEADER + u32::from_be_bytes([0, a, b, c]) as usize;
+    (bytes.len() >= length).then_some(length)
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight")
+            .field("bytes", &self.bytes.len())
+            .field("whole", &self.whole)
+            .field("over", &self.over)
+            .finish()
     }
 }
 

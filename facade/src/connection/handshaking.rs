@@ -12,6 +12,8 @@ pub(super) struct Handshaking {
     pub(super) observer: Observer,
     /// A record has come: it is TLS.
     pub(super) speaks_tls: bool,
+    /// The ClientHello has been judged.
+    pub(super) offer_judged: bool,
     pub(super) role: Role,
 }
 
@@ -49,32 +51,43 @@ impl Handshaking {
         if self.observer.awaits_client_hello() && patience_left && !ended {
             return Ok(Verdict::Wait);
         }
-        match (&self.role, self.observer.client_hello()) {
-            (Role::Server { alpn, .. }, Some(hello)) if no_overlap(alpn, &hello.alpn) => {
-                wire.outgoing().push(&observe::clear_alert(Alert::NO_APPLICATION_PROTOCOL));
-                Err(Error::new(ErrorKind::NoCommonAlpn))
-            }
-            _ => Ok(Verdict::Proceed),
+        if std::mem::replace(&mut self.offer_judged, true) || !self.lacks_common_alpn() {
+            return Ok(Verdict::Proceed);
         }
+        wire.outgoing().push(&observe::clear_alert(Alert::NO_APPLICATION_PROTOCOL));
+        Err(Error::new(ErrorKind::NoCommonAlpn))
+    }
+
+    /// Whether client and server name application protocols, and none in common (RFC 7301, section
+    /// 3.2).
+    fn lacks_common_alpn(&self) -> bool {
+        let Role::Server { alpn, .. } = &self.role else { return false };
+        if alpn.is_empty() {
+            return false;
+        }
+        let offered = self.observer.client_hello().map(|hello| hello.alpn).unwrap_or_default();
+        !offered.is_empty() && !alpn.iter().any(|name| offered.contains(name))
     }
 
     /// Adds what was seen in clear to what the library tells.
     pub(super) fn complete(&self, negotiated: &mut Negotiated) {
-        if let Some(hello) = self.observer.server_hello() {
+        // A library that tells the version and the cipher suite tells the protocol as well.
+        let told = negotiated.version.is_some() && negotiated.cipher_suite.is_some();
+        let seen = if told { None } else { self.observer.server_hello() };
+        if let Some(hello) = seen {
             negotiated.version = negotiated.version.or(hello.version);
             negotiated.cipher_suite = negotiated.cipher_suite.or(Some(hello.cipher_suite));
             if negotiated.alpn.is_none() {
-                negotiated.alpn = hello.alpn.as_deref().map(Into::into);
+                negotiated.alpn = hello.alpn.map(Vec::into_boxed_slice);
             }
         }
         if negotiated.server_name.is_none() {
             negotiated.server_name = match &self.role {
                 Role::Client { name, .. } => name.dns_name().map(Into::into),
-                Role::Server { .. } => self
-                    .observer
-                    .client_hello()
-                    .and_then(|hello| hello.server_name.as_deref())
-                    .map(Into::into),
+                Role::Server { .. } => {
+                    let hello = self.observer.client_hello();
+                    hello.and_then(|hello| hello.server_name).map(String::into_boxed_str)
+                }
             };
         }
     }
@@ -128,8 +141,9 @@ impl Handshaking {
             (kind, _) => kind,
         };
         let error = error.with_kind(kind);
-        match (kind, self.observer.peer_certificates()) {
-            (ErrorKind::Certificate(reason), [leaf, rest @ ..]) => {
+        let ErrorKind::Certificate(reason) = kind else { return error };
+        match self.observer.peer_certificates().as_slice() {
+            [leaf, rest @ ..] => {
                 let error = error.with_kind(ErrorKind::Certificate(first_reason(reason, leaf)));
                 let Ok(details) = leaf.details() else { return error };
                 let details = details.of_chain(1 + rest.len());
@@ -154,9 +168,4 @@ fn first_reason(reason: CertificateReason, leaf: &Certificate) -> CertificateRea
         }
         reason => reason,
     }
-}
-
-/// Whether both sides name application protocols, and none in common (RFC 7301, section 3.2).
-fn no_overlap(ours: &[Vec<u8>], theirs: &[Vec<u8>]) -> bool {
-    !ours.is_empty() && !theirs.is_empty() && !ours.iter().any(|name| theirs.contains(name))
 }

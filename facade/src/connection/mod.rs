@@ -109,12 +109,13 @@ impl Connection {
             Role::Server { .. } => Side::Server,
         };
         let observer = Observer::new(side);
+        let handshaking = Handshaking { observer, speaks_tls: false, offer_judged: false, role };
         Self {
             session,
             wire: Wire::default(),
             backend,
             side,
-            stage: Stage::Handshaking(Box::new(Handshaking { observer, speaks_tls: false, role })),
+            stage: Stage::Handshaking(Box::new(handshaking)),
             input: Input::Open,
             truncation,
             more: false,

@@ -9,37 +9,46 @@ use polytls_core::{Error, ErrorKind, Phase, StreamSocket};
 pub(super) struct Clock {
     deadline: Option<Instant>,
     phase: Phase,
-    /// The socket's own timeouts for reading and writing, to be put back.
-    own: [Option<Duration>; 2],
-    /// Those hold as well.
+    /// The socket's own timeouts hold as well.
     own_hold: bool,
-    /// What the socket is set to now.
-    set: Option<Duration>,
     /// The socket takes timeouts.
     works: bool,
+    receiving: Timer,
+    sending: Timer,
+}
+
+/// What a system call that waits is going to do.
+#[derive(Clone, Copy)]
+pub(super) enum Direction {
+    Receive,
+    Send,
+}
+
+/// The socket's timeout for one direction.
+#[derive(Default)]
+struct Timer {
+    /// What it is set to now, if it has been set.
+    set: Option<Duration>,
+    /// What it was before, to be put back.
+    own: Option<Duration>,
 }
 
 impl Clock {
     /// No deadline but the socket's own timeouts.
     pub(super) fn none(phase: Phase) -> Self {
-        Self { deadline: None, phase, own: [None; 2], own_hold: true, set: None, works: true }
+        Self::until(None, phase)
     }
 
     /// A deadline. Call [`Clock::stop`] when it is over.
-    pub(super) fn start<S: StreamSocket + ?Sized>(
-        socket: &S,
-        deadline: Option<Instant>,
-        phase: Phase,
-    ) -> Self {
-        let mut clock = Self::none(phase);
-        if deadline.is_some() {
-            clock.deadline = deadline;
-            clock.own = [
-                socket.read_timeout().unwrap_or_default(),
-                socket.write_timeout().unwrap_or_default(),
-            ];
+    pub(super) fn until(deadline: Option<Instant>, phase: Phase) -> Self {
+        Self {
+            deadline,
+            phase,
+            own_hold: true,
+            works: true,
+            receiving: Timer::default(),
+            sending: Timer::default(),
         }
-        clock
     }
 
     /// This clock, in place of the socket's own timeouts.
@@ -48,23 +57,43 @@ impl Clock {
         self
     }
 
-    /// Called before each system call.
+    /// Whether there is a deadline at all.
+    pub(super) fn has_deadline(&self) -> bool {
+        self.deadline.is_some()
+    }
+
+    /// Called before each system call that may wait.
     ///
     /// # Errors
     ///
     /// `Timeout` once the deadline has passed.
-    pub(super) fn tick<S: StreamSocket + ?Sized>(&mut self, socket: &S) -> Result<(), Error> {
+    pub(super) fn tick<S: StreamSocket + ?Sized>(
+        &mut self,
+        socket: &S,
+        direction: Direction,
+    ) -> Result<(), Error> {
         let Some(deadline) = self.deadline else { return Ok(()) };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Error::new(ErrorKind::Timeout(self.phase)));
         }
+        let timer = match direction {
+            Direction::Receive => &mut self.receiving,
+            Direction::Send => &mut self.sending,
+        };
         // Setting a timeout is a system call of its own; a sixteenth late is near enough.
-        let near_enough = |set: Duration| set <= left + left / 16;
-        if !self.set.is_some_and(near_enough) {
-            self.works = self.apply(socket, Some(left));
-            self.set = Some(left);
+        if timer.set.is_some_and(|set| set <= left + left / 16) {
+            return Ok(());
         }
+        if timer.set.is_none() {
+            timer.own = direction.timeout(socket).unwrap_or_default();
+        }
+        timer.set = Some(left);
+        let least = match timer.own {
+            Some(own) if self.own_hold => own.min(left),
+            _ => left,
+        };
+        self.works = direction.set_timeout(socket, Some(least)).is_ok();
         Ok(())
     }
 
@@ -76,8 +105,13 @@ impl Clock {
 
     /// Puts the socket's own timeouts back.
     pub(super) fn stop<S: StreamSocket + ?Sized>(&self, socket: &S) {
-        if self.set.is_some() {
-            self.apply(socket, None);
+        for (direction, timer) in
+            [(Direction::Receive, &self.receiving), (Direction::Send, &self.sending)]
+        {
+            if timer.set.is_some() {
+                // Failed before, if it fails now.
+                let _ = direction.set_timeout(socket, timer.own);
+            }
         }
     }
 
@@ -96,14 +130,24 @@ impl Clock {
             (_, None) => Error::io(ErrorKind::Io, error),
         }
     }
+}
 
-    fn apply<S: StreamSocket + ?Sized>(&self, socket: &S, left: Option<Duration>) -> bool {
-        let least = |own: Option<Duration>| match (own, left) {
-            (Some(own), Some(left)) if self.own_hold => Some(own.min(left)),
-            (own, left) => left.or(own),
-        };
-        let read = socket.set_read_timeout(least(self.own[0]));
-        let write = socket.set_write_timeout(least(self.own[1]));
-        read.is_ok() && write.is_ok()
+impl Direction {
+    fn timeout<S: StreamSocket + ?Sized>(self, socket: &S) -> io::Result<Option<Duration>> {
+        match self {
+            Self::Receive => socket.read_timeout(),
+            Self::Send => socket.write_timeout(),
+        }
+    }
+
+    fn set_timeout<S: StreamSocket + ?Sized>(
+        self,
+        socket: &S,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Receive => socket.set_read_timeout(timeout),
+            Self::Send => socket.set_write_timeout(timeout),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use polytls_core::{Error, ErrorKind, Phase, StreamSocket};
 
-use super::clock::Clock;
+use super::clock::{Clock, Direction};
 use super::drive;
 use super::shared::{Access, State};
 use crate::connection::Progress;
@@ -26,7 +26,7 @@ pub(super) fn close<S: StreamSocket + ?Sized>(
     timeout: Duration,
 ) -> Result<(), Error> {
     let deadline = Instant::now().checked_add(timeout);
-    let mut clock = Clock::start(socket, deadline, Phase::Close).instead_of_own();
+    let mut clock = Clock::until(deadline, Phase::Close).instead_of_own();
     let said = say_goodbye(access, socket, &mut clock);
     let result = match said {
         Err(error) if error.phase() == Some(Phase::Close) => Err(error),
@@ -124,7 +124,7 @@ fn drain<S: StreamSocket + ?Sized>(
             }
         }
         // Without timeouts, waiting for a peer that stays could be for ever.
-        if clock.tick(socket).is_err() || !clock.ends_waiting() {
+        if clock.tick(socket, Direction::Receive).is_err() || !clock.ends_waiting() {
             return Ok(());
         }
         if listening {

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 
 use polytls_core::{Error, ErrorKind, Outgoing, Phase, StreamSocket, io_error_is_closed_transport};
 
-use super::clock::Clock;
+use super::clock::{Clock, Direction};
 use super::close;
 use super::shared::Access;
 use crate::connection::Progress;
@@ -36,7 +36,7 @@ fn ensure_handshake<S: StreamSocket + ?Sized>(
     }
     let deadline = state.deadline;
     drop(state);
-    let mut clock = Clock::start(socket, deadline, Phase::Handshake);
+    let mut clock = Clock::until(deadline, Phase::Handshake);
     let result = handshake_steps(access, socket, &mut clock);
     clock.stop(socket);
     result
@@ -193,16 +193,16 @@ fn send_claimed<S: StreamSocket + ?Sized>(
         if output.is_empty() {
             break socket.flush();
         }
-        if let Err(late) = clock.tick(socket) {
-            access.state().return_output(output);
-            access.tell();
-            return Err(late);
-        }
-        match socket.send(output.bytes()) {
-            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => output.sent(n),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => break Err(error),
+        match send_some(socket, output.bytes(), clock) {
+            Ok(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(Ok(n)) => output.sent(n),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(error)) => break Err(error),
+            Err(late) => {
+                access.state().return_output(output);
+                access.tell();
+                return Err(late);
+            }
         }
     };
     let mut state = access.state();
@@ -217,6 +217,24 @@ fn send_claimed<S: StreamSocket + ?Sized>(
     drop(state);
     access.tell();
     result
+}
+
+/// Before a deadline, what goes without waiting goes first: to wait takes a timeout, and setting one
+/// is a system call of its own.
+fn send_some<S: StreamSocket + ?Sized>(
+    socket: &S,
+    data: &[u8],
+    clock: &mut Clock,
+) -> Result<io::Result<usize>, Error> {
+    if clock.has_deadline() {
+        match socket.send_now(data) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                clock.tick(socket, Direction::Send)?;
+            }
+            sent => return Ok(sent),
+        }
+    }
+    Ok(socket.send(data))
 }
 
 /// Sends what the protocol has to say before a reader waits for input.
@@ -261,7 +279,7 @@ pub(super) fn receive<S: StreamSocket + ?Sized>(
     socket: &S,
     clock: &mut Clock,
 ) -> Result<(), Error> {
-    clock.tick(socket)?;
+    clock.tick(socket, Direction::Receive)?;
     let mut incoming = access.state().connection.lend_incoming();
     let result = loop {
         let space = incoming.space();

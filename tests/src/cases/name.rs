@@ -101,7 +101,7 @@ fn hello_for(bench: &Bench, name: &str) -> Result<ClientHello, Failure> {
     ensure!(outcome.is_err(), "connected to nobody");
     let mut observer = Observer::new(Side::Server);
     observer.incoming(&sent.passed());
-    observer.client_hello().cloned().ok_or_else(|| Failure::new("no ClientHello was sent"))
+    observer.client_hello().ok_or_else(|| Failure::new("no ClientHello was sent"))
 }
 
 const UNUSABLE: &[&str] = &[
