@@ -163,9 +163,13 @@ impl Session for NativeSession {
     }
 
     fn peer_certificates(&self) -> Vec<Certificate> {
-        let Stage::Open(stream) = &self.stage else { return Vec::new() };
-        let leaf = stream.peer_certificate().ok().flatten();
-        leaf.and_then(|leaf| leaf.to_der().ok()).map(Certificate::from_peer).into_iter().collect()
+        self.peer_certificate().into_iter().collect()
+    }
+
+    fn peer_certificate(&self) -> Option<Certificate> {
+        let Stage::Open(stream) = &self.stage else { return None };
+        let leaf = stream.peer_certificate().ok().flatten()?;
+        leaf.to_der().ok().map(Certificate::from_peer)
     }
 }
 

@@ -48,30 +48,35 @@ impl TlsSession {
 
     /// Calls the library with the wire where its stream object finds it, and takes the wire out
     /// again whatever came of the call.
-    fn call<T>(
-        &mut self,
-        wire: &mut Wire,
-        call: impl FnOnce(&mut SslStream<Port>) -> Result<T, openssl::ssl::Error>,
-    ) -> Result<Step<T>, Error> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+    fn call<T>(&mut self, wire: &mut Wire, call: impl FnOnce(&mut SslStream<Port>) -> T) -> T {
         // SSL_get_error(3) reads the thread's error queue, where earlier calls, ours or not, may
         // have left something.
         drop(ErrorStack::get());
         mem::swap(wire, &mut self.stream.get_mut().0);
         let result = call(&mut self.stream);
         mem::swap(wire, &mut self.stream.get_mut().0);
-        match result {
-            Ok(value) => Ok(Step::Done(value)),
-            Err(error) if error.code() == ErrorCode::WANT_READ => Ok(Step::NeedsInput),
-            Err(error) if error.code() == ErrorCode::ZERO_RETURN => Ok(Step::Closed),
-            Err(error) => {
-                let error = error::failed(self.stream.ssl(), error);
-                self.failed = Some(error.clone());
-                Err(error)
+        result
+    }
+
+    /// Takes note of why the library stopped. After an error it must not be called again.
+    fn stopped(&mut self, stop: Stop) -> Result<(), Error> {
+        match stop {
+            Stop::Done | Stop::NeedsInput => Ok(()),
+            Stop::Closed => {
+                self.closed = true;
+                Ok(())
             }
+            Stop::Failed(error) => Err(self.fail(error::failed(self.stream.ssl(), error))),
         }
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.failed = Some(error.clone());
+        error
+    }
+
+    fn check_failed(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
     }
 
     /// Keeps what a resumed TLS 1.2 handshake has renewed. With the new ticket the library forbids
@@ -84,76 +89,73 @@ impl TlsSession {
             peer.keep(session.to_owned());
         }
     }
-
-    /// Whether the library has something to work on without new input.
-    fn has_more(&self, wire: &Wire) -> bool {
-        self.stream.ssl().pending() > 0 || wire.has_record()
-    }
 }
 
-/// What became of a call that did not fail.
-enum Step<T> {
-    Done(T),
+/// Why the library stopped.
+enum Stop {
+    Done,
     NeedsInput,
     /// The peer's close_notify has come.
     Closed,
+    Failed(openssl::ssl::Error),
+}
+
+impl From<openssl::ssl::Error> for Stop {
+    fn from(error: openssl::ssl::Error) -> Self {
+        match error.code() {
+            ErrorCode::WANT_READ => Self::NeedsInput,
+            ErrorCode::ZERO_RETURN => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
 }
 
 impl Session for TlsSession {
     fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
-        match self.call(wire, SslStream::do_handshake)? {
-            Step::Done(()) => {
+        self.check_failed()?;
+        match self.call(wire, SslStream::do_handshake).map_err(Stop::from) {
+            Ok(()) => {
                 self.keep_renewed_session();
                 Ok(Handshake::Done)
             }
-            Step::NeedsInput => Ok(Handshake::NeedsInput),
-            Step::Closed => {
-                let error = Error::new(ErrorKind::Truncated(Phase::Handshake)).with_backend(NAME);
-                self.failed = Some(error.clone());
-                Err(error)
+            Err(Stop::Closed) => {
+                let error = Error::new(ErrorKind::Truncated(Phase::Handshake));
+                Err(self.fail(error.with_backend(NAME)))
             }
+            Err(stop) => self.stopped(stop).map(|()| Handshake::NeedsInput),
         }
     }
 
     fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
-        let mut n = 0;
-        while n < buf.len() && !self.closed {
-            match self.call(wire, |stream| stream.ssl_read(&mut buf[n..])) {
-                Ok(Step::Done(read)) => n += read,
-                Ok(Step::NeedsInput) => break,
-                Ok(Step::Closed) => self.closed = true,
-                Err(error) if n == 0 => return Err(error),
-                Err(_) => break,
-            }
-            if !self.has_more(wire) {
-                break;
-            }
+        self.check_failed()?;
+        if self.closed {
+            return Ok(Read::Closed);
         }
-        match n {
-            0 if self.closed => Ok(Read::Closed),
-            0 => Ok(Read::NeedsInput),
-            _ => {
-                let more = self.closed || self.failed.is_some() || self.has_more(wire);
-                Ok(Read::Data { n, more })
+        let (n, stop) = self.call(wire, |stream| fill(stream, buf));
+        match self.stopped(stop) {
+            Err(error) if n == 0 => Err(error),
+            _ if n == 0 && self.closed => Ok(Read::Closed),
+            _ if n == 0 => Ok(Read::NeedsInput),
+            failed => {
+                let at_hand = is_at_hand(&self.stream, wire);
+                Ok(Read::Data { n, more: failed.is_err() || self.closed || at_hand })
             }
         }
     }
 
     fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<usize, Error> {
+        self.check_failed()?;
         let data = &data[..data.len().min(wire.room())];
-        let mut n = 0;
-        // One record for each call, if the context came ready from `SslConnector`.
-        while n < data.len() {
-            match self.call(wire, |stream| stream.ssl_write(&data[n..])) {
-                Ok(Step::Done(written)) => n += written,
-                // The peer has sent part of a message that comes after the handshake, such as a
-                // ticket; the library keeps nothing of `data`.
-                Ok(Step::NeedsInput | Step::Closed) => break,
-                Err(error) if n == 0 => return Err(error),
-                Err(_) => break,
-            }
+        if data.is_empty() {
+            return Ok(0);
         }
-        Ok(n)
+        // `NeedsInput`: the peer has sent part of a message that comes after the handshake, such as
+        // a ticket; the library keeps nothing of what it did not take.
+        let (n, stop) = self.call(wire, |stream| drain(stream, data));
+        match self.stopped(stop) {
+            Err(error) if n == 0 => Err(error),
+            _ => Ok(n),
+        }
     }
 
     fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
@@ -162,7 +164,11 @@ impl Session for TlsSession {
         if sent || !self.stream.ssl().is_init_finished() {
             return Ok(());
         }
-        self.call(wire, SslStream::shutdown).map(drop)
+        self.check_failed()?;
+        match self.call(wire, SslStream::shutdown).map_err(Stop::from) {
+            Err(stop @ Stop::Failed(_)) => self.stopped(stop),
+            _ => Ok(()),
+        }
     }
 
     fn negotiated(&self) -> Negotiated {
@@ -191,6 +197,11 @@ impl Session for TlsSession {
         let chain = ssl.peer_cert_chain().into_iter().flatten();
         let certificates = leaf.as_deref().into_iter().chain(chain);
         certificates.filter_map(|it| it.to_der().ok()).map(Certificate::from_peer).collect()
+    }
+
+    fn peer_certificate(&self) -> Option<Certificate> {
+        let leaf = self.stream.ssl().peer_certificate()?;
+        leaf.to_der().ok().map(Certificate::from_peer)
     }
 
     fn export_keying_material(
@@ -227,6 +238,38 @@ impl fmt::Debug for TlsSession {
             .field("failed", &self.failed)
             .finish_non_exhaustive()
     }
+}
+
+/// Reads until the buffer is full or nothing is at hand; also returns how many bytes came.
+fn fill(stream: &mut SslStream<Port>, buf: &mut [u8]) -> (usize, Stop) {
+    let mut n = 0;
+    loop {
+        match stream.ssl_read(&mut buf[n..]) {
+            Ok(read) => n += read,
+            Err(error) => return (n, error.into()),
+        }
+        if n == buf.len() || !is_at_hand(stream, &stream.get_ref().0) {
+            return (n, Stop::Done);
+        }
+    }
+}
+
+/// Whether reading on may give something without new input.
+fn is_at_hand(stream: &SslStream<Port>, wire: &Wire) -> bool {
+    wire.has_record() || stream.ssl().pending() > 0
+}
+
+/// Writes everything; also returns how many bytes went.
+fn drain(stream: &mut SslStream<Port>, data: &[u8]) -> (usize, Stop) {
+    let mut n = 0;
+    // One record for each call, if the context came ready from `SslConnector`.
+    while n < data.len() {
+        match stream.ssl_write(&data[n..]) {
+            Ok(written) => n += written,
+            Err(error) => return (n, error.into()),
+        }
+    }
+    (n, Stop::Done)
 }
 
 /// Where the library's stream object finds the wire during a call; empty between calls.

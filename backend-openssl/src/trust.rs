@@ -94,6 +94,10 @@ impl Verifier {
         let (Some(leaf), Some(current)) = (first, chain.current_cert()) else {
             return Err(Error::certificate(verify_reason(chain)));
         };
+        if accepted && !at_leaf && is_last(chain) {
+            // The anchor, which was judged when it was read.
+            return Ok(());
+        }
         // Each is encoded again for this, so only the one that is needed is.
         let current = certificate(current);
         match (accepted, at_leaf) {
@@ -157,6 +161,12 @@ fn refused(leaf: &Certificate, current: &Certificate, chain: &X509StoreContextRe
 
 fn verify_reason(chain: &X509StoreContextRef) -> CertificateReason {
     openssl_codes::verify_reason(chain.error().as_raw())
+}
+
+/// Whether the certificate at hand is the one that the chain ends with.
+fn is_last(chain: &X509StoreContextRef) -> bool {
+    let length = chain.chain().map_or(0, StackRef::len);
+    usize::try_from(chain.error_depth()).is_ok_and(|depth| depth + 1 == length)
 }
 
 fn ssl(chain: &X509StoreContextRef) -> Option<&SslRef> {

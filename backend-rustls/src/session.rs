@@ -182,6 +182,10 @@ impl Session for TlsSession {
         sent.iter().cloned().map(Certificate::from).collect()
     }
 
+    fn peer_certificate(&self) -> Option<Certificate> {
+        self.tls.peer_certificates()?.first().cloned().map(Certificate::from)
+    }
+
     fn export_keying_material(
         &self,
         output: &mut [u8],

@@ -182,7 +182,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<(), Failure> {
     polytls::backend::set_default(library.backend())?;
     match (what.as_str(), rest) {
         ("contexts", []) => {
-            println!("{}", cpu_of(1, || Client::with_defaults(side, library))?);
+            println!("{}", cpu_of(1, || Client::with_defaults(side, library))?.0);
             // Reading the clock costs as much as a context that is shared.
             let count = if side == Side::Facade { 1000 } else { 3 };
             let further = || {
@@ -190,7 +190,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<(), Failure> {
                     .map(|_| Client::with_defaults(side, library))
                     .collect::<Result<Vec<_>, _>>()
             };
-            println!("{}", cpu_of(count, further)?);
+            println!("{}", cpu_of(count, further)?.0);
         }
         ("requests", [count]) => {
             let setup = Setup::of(library);
@@ -216,7 +216,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<(), Failure> {
                 let server = Server::new(side, setup, &pki)?;
                 many(&client, &server, &transport::listener(None)?, 1)
             });
-            println!("{}", taken?);
+            println!("{}", taken?.0);
         }
         ("idle", [mode, count]) => {
             let setup =
@@ -238,7 +238,7 @@ fn one_by_one(
 ) -> Result<f64, Failure> {
     let listener = transport::listener(None)?;
     let address = listener.local_addr()?;
-    cpu_of(count, || {
+    let run = cpu_of(count, || {
         std::thread::scope(|scope| {
             let served = scope.spawn(|| -> Result<(), Failure> {
                 let mut message = [0; 1024];
@@ -261,7 +261,8 @@ fn one_by_one(
             }
             served.join().map_err(|_| "the server panicked")?
         })
-    })
+    });
+    run.map(|(taken, ())| taken)
 }
 
 /// Opens connections, and gives the bytes that each of them keeps resident: OpenSSL allocates on its

@@ -1,13 +1,13 @@
 //! Facade and plain libraries side by side, in one process and in turns.
 //!
 //! ```text
-//! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--json FILE] [--side SIDE]
+//! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--rounds N] [--json FILE] [--side SIDE]
 //! ```
 //!
 //! Times are CPU time of both ends, not the clock's; blocking ones on one core, tokio's on two. Each
 //! figure is the median of its rounds, and the ratio is that of the two medians. `--rows` takes words, of which a
-//! row must contain all (`openssl+bulk+tokio`), and alternatives between commas. `--side facade` or
-//! `--side plain` runs one side only: for a profiler.
+//! row must contain all (`openssl+bulk+tokio`), and alternatives between commas. `--rounds` takes more
+//! of them than usual, and `--side facade` or `--side plain` runs one side only: for a profiler.
 //!
 //! | file | holds |
 //! |---|---|
@@ -62,7 +62,7 @@ fn pin() {
 fn parent(options: &Options, runtime: &Runtime) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let pki = Pki::create(dir.path()).map_err(|error| error.to_string())?;
-    let mut run = Run::new(pki, options.quick, options.rows.clone(), options.side);
+    let mut run = Run::new(pki, options);
     rows::handshakes(&mut run, runtime)?;
     rows::data(&mut run, runtime)?;
     child::rows(&mut run)?;
@@ -72,11 +72,12 @@ fn parent(options: &Options, runtime: &Runtime) -> Result<(), Failure> {
 }
 
 #[derive(Default)]
-struct Options {
-    quick: bool,
-    rows: Option<String>,
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) rows: Option<String>,
+    pub(crate) rounds: Option<usize>,
+    pub(crate) side: Option<Side>,
     json: Option<PathBuf>,
-    side: Option<Side>,
 }
 
 impl Options {
@@ -88,6 +89,7 @@ impl Options {
             match argument.as_str() {
                 "--quick" => options.quick = true,
                 "--rows" => options.rows = Some(value()?.clone()),
+                "--rounds" => options.rounds = Some(value()?.parse()?),
                 "--side" => options.side = Some(value()?.parse()?),
                 "--json" => options.json = Some(value()?.into()),
                 // Cargo adds it.

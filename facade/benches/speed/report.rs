@@ -9,6 +9,8 @@ use polytls_benches::pki::Pki;
 use polytls_benches::setup::{Library, Mode, Side};
 use serde_json::json;
 
+use crate::Options;
+
 /// What a row must show (issue 6).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
@@ -66,15 +68,18 @@ pub(crate) struct Run {
     pub(crate) pki: Pki,
     pub(crate) quick: bool,
     filter: Option<String>,
+    rounds: Option<usize>,
     side: Option<Side>,
     results: Vec<serde_json::Value>,
     missed: Vec<String>,
 }
 
 impl Run {
-    pub(crate) fn new(pki: Pki, quick: bool, filter: Option<String>, side: Option<Side>) -> Self {
+    pub(crate) fn new(pki: Pki, options: &Options) -> Self {
         println!("{:57} {:>10} {:>10} {:>7}  target", "row", "facade", "plain", "ratio");
-        Self { pki, quick, filter, side, results: Vec::new(), missed: Vec::new() }
+        let &Options { quick, rounds, side, .. } = options;
+        let filter = options.rows.clone();
+        Self { pki, quick, filter, rounds, side, results: Vec::new(), missed: Vec::new() }
     }
 
     /// Whether a row is asked for.
@@ -97,7 +102,8 @@ impl Run {
         rounds: usize,
         mut batch: impl FnMut(Side) -> Result<f64, Failure>,
     ) -> Result<(), Failure> {
-        let rounds = if self.quick { rounds.min(3) } else { rounds };
+        let usual = if self.quick { rounds.min(3) } else { rounds };
+        let rounds = self.rounds.unwrap_or(usual);
         let plain_too = Side::BOTH.into_iter().filter(|side| row.plain || *side == Side::Facade);
         let sides: Vec<Side> =
             plain_too.filter(|side| self.side.is_none_or(|only| only == *side)).collect();
@@ -167,17 +173,15 @@ impl Run {
     }
 }
 
-/// The CPU time of the whole process, so of both ends, for one of `count` operations, in µs.
+/// The CPU time of the whole process, so of both ends, for one of `count` operations, in µs; and
+/// what they made, whose end is not measured.
 pub(crate) fn cpu_of<T>(
     count: usize,
     operations: impl FnOnce() -> Result<T, Failure>,
-) -> Result<f64, Failure> {
+) -> Result<(f64, T), Failure> {
     let start = ProcessTime::now();
-    let kept = operations()?;
-    let taken = start.elapsed();
-    // What is kept until now is dropped outside of the measurement.
-    drop(kept);
-    Ok(taken.as_secs_f64() * 1e6 / count as f64)
+    let made = operations()?;
+    Ok((start.elapsed().as_secs_f64() * 1e6 / count as f64, made))
 }
 
 fn median(mut samples: Vec<f64>) -> f64 {

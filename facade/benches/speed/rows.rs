@@ -1,5 +1,6 @@
 //! The rows that run in this process.
 
+use std::any::Any;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -71,19 +72,26 @@ fn handshake(run: &mut Run, runtime: &Runtime, setup: Setup, mode: Mode) -> Resu
         Arc::new(tokio::net::TcpListener::from_std(listener)?)
     };
     let count = run.scaled(50);
+    // The last connections of a side stay until the next ones stand: were all of them gone, the
+    // allocator would give the memory back to the system, and take it anew.
+    let mut last: [Option<Box<dyn Any>>; 2] = [None, None];
     run.measure(&row, 21, |side| {
         let (client, server) = contexts.of(side);
-        cpu_of(count, || match mode {
-            Mode::Blocking => {
-                listener.set_nonblocking(false)?;
-                many(client, server, &listener, count).map(|_| ())
-            }
-            Mode::Tokio => {
-                listener.set_nonblocking(true)?;
-                let listener = Arc::clone(&asynchronous);
-                runtime.block_on(many_async(client, server, listener, count)).map(|_| ())
-            }
-        })
+        let (taken, open) = cpu_of(count, || {
+            Ok(match mode {
+                Mode::Blocking => {
+                    listener.set_nonblocking(false)?;
+                    Box::new(many(client, server, &listener, count)?) as Box<dyn Any>
+                }
+                Mode::Tokio => {
+                    listener.set_nonblocking(true)?;
+                    let listener = Arc::clone(&asynchronous);
+                    Box::new(runtime.block_on(many_async(client, server, listener, count))?)
+                }
+            })
+        })?;
+        last[side as usize] = Some(open);
+        Ok(taken)
     })
 }
 
@@ -222,11 +230,12 @@ fn transfer(
     }
     run.measure(row, 21, |side| {
         let pairs = &mut pairs[side as usize];
-        cpu_of(count * pairs.len(), || {
+        let run = cpu_of(count * pairs.len(), || {
             pairs
                 .iter_mut()
                 .try_for_each(|(client, server)| operation.run(&mut **client, &mut **server, count))
-        })
+        });
+        run.map(|(taken, ())| taken)
     })
 }
 
@@ -254,12 +263,13 @@ fn transfer_async(
     }
     run.measure(row, 21, |side| {
         let pairs = &mut pairs[side as usize];
-        cpu_of(count * pairs.len(), || {
+        let run = cpu_of(count * pairs.len(), || {
             pairs.iter_mut().try_for_each(|slot| {
                 let pair = slot.take().ok_or("a connection that failed goes on")?;
                 *slot = Some(runtime.block_on(operation.run_async(pair, count))?);
                 Ok(())
             })
-        })
+        });
+        run.map(|(taken, ())| taken)
     })
 }

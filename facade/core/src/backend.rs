@@ -175,6 +175,12 @@ pub trait Session: Debug + Send + Sync {
     ///   `handshake::peer_certificate`)*
     fn peer_certificates(&self) -> Vec<Certificate>;
 
+    /// The first of [`Session::peer_certificates`], the leaf: for a library that has to copy or encode
+    /// each.
+    fn peer_certificate(&self) -> Option<Certificate> {
+        self.peer_certificates().into_iter().next()
+    }
+
     /// Fills `output` with keying material (RFC 5705; RFC 8446, section 7.5).
     ///
     /// - X1. Both ends export the same bytes for the same label and context, and other bytes for

@@ -101,7 +101,7 @@ impl Observer {
             Side::Server => &self.outgoing,
         };
         // A HelloRetryRequest looks the same and comes first (RFC 8446, section 4.1.4).
-        let hellos = flight.messages().filter_map(|message| match message {
+        let hellos = flight.messages().map_while(|message| match message {
             TlsMessageHandshake::ServerHello(hello) => {
                 Some(server_hello(hello.version.0, hello.cipher.0, hello.ext))
             }

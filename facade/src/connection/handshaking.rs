@@ -93,19 +93,23 @@ impl Handshaking {
     }
 
     /// The one check of the peer's leaf that is the same for every backend.
-    pub(super) fn check_leaf(&self, chain: &[Certificate], resumed: bool) -> Result<(), Error> {
+    pub(super) fn check_leaf(
+        &self,
+        leaf: Option<&Certificate>,
+        resumed: bool,
+    ) -> Result<(), Error> {
         let (name, verification) = match &self.role {
             // A ready configuration of the library keeps its own rules.
             Role::Client { verification: None, .. } => return Ok(()),
             Role::Client { name, verification: Some(verification), .. } => (name, *verification),
             Role::Server { checks_clients, .. } => {
-                return match chain.first() {
+                return match leaf {
                     Some(leaf) if *checks_clients => leaf::check_usage(leaf),
                     _ => Ok(()),
                 };
             }
         };
-        match (verification, chain.first()) {
+        match (verification, leaf) {
             (Verification::Nothing, _) => Ok(()),
             (Verification::SkipHostname, Some(leaf)) => leaf::check_usage(leaf),
             (_, Some(leaf)) => leaf::check_usage(leaf).and_then(|()| leaf::check_name(leaf, name)),

@@ -364,6 +364,11 @@ impl Connection {
         if self.is_handshaking() { Vec::new() } else { self.session.peer_certificates() }
     }
 
+    /// The peer's leaf certificate; `None` while the handshake is not done, or when it sent none.
+    pub fn peer_certificate(&self) -> Option<Certificate> {
+        if self.is_handshaking() { None } else { self.session.peer_certificate() }
+    }
+
     /// Fills `output` with keying material (RFC 5705; RFC 8446, section 7.5), the same on both ends.
     ///
     /// # Errors
@@ -467,7 +472,8 @@ impl Connection {
         if let Stage::Handshaking(handshaking) = &self.stage {
             handshaking.complete(&mut negotiated);
             let resumed = negotiated.resumed == Some(true);
-            if let Err(error) = handshaking.check_leaf(&self.session.peer_certificates(), resumed) {
+            let leaf = self.session.peer_certificate();
+            if let Err(error) = handshaking.check_leaf(leaf.as_ref(), resumed) {
                 return Err(self.fail(error));
             }
         }

@@ -223,7 +223,7 @@ impl<S: StreamSocket> StreamSocket for TlsStream<S> {
 
 impl<S: StreamSocket> Tls for TlsStream<S> {
     fn peer_certificate(&self) -> Option<Certificate> {
-        self.peer_certificates().into_iter().next()
+        self.with_connection(Connection::peer_certificate)
     }
 
     fn peer_certificates(&self) -> Vec<Certificate> {

@@ -1,5 +1,6 @@
 //! Moving bytes between a connection and its transport, by polling.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -267,7 +268,10 @@ impl Driver {
             return Poll::Ready(result);
         }
         // Both tasks may need this to go on, whichever of them is polling now.
-        let waker = self.both.waker(task, cx);
+        let waker = match self.both.waker(task, cx) {
+            Cow::Borrowed(_) => return Poll::Pending,
+            Cow::Owned(both) => both,
+        };
         let result = self.poll_send_with(transport, &mut Context::from_waker(&waker));
         if result.is_ready() {
             // Between the two attempts this task's waker stood in place of both: the other one may

@@ -239,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Tls for TlsStream<S> {
     fn peer_certificate(&self) -> Option<Certificate> {
-        self.peer_certificates().into_iter().next()
+        self.connection().peer_certificate()
     }
 
     fn peer_certificates(&self) -> Vec<Certificate> {

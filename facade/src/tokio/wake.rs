@@ -4,7 +4,8 @@
 //! own: while shaking hands, a reader's task may finish what a writer's task waits for, and a
 //! reader may have to send. A waker that belongs to one task would leave the other parked for ever.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
 /// Which of a stream's tasks is polling.
@@ -14,32 +15,68 @@ pub(super) enum Task {
     Writer = 1,
 }
 
-/// A waker that wakes both tasks of a stream; made when one of them first has to wait for more than
-/// its own direction.
-#[derive(Default)]
-pub(super) struct Both(Option<Arc<Wakers>>);
+/// The tasks of one stream that wait for its transport.
+pub(super) enum Both {
+    /// One at a time, as most streams have it: its own waker serves.
+    Apart([Option<Waker>; 2]),
+    /// Both have waited at the same time: a waker for both of them, from then on.
+    Together(Arc<Wakers>),
+}
 
 #[derive(Default)]
-struct Wakers([Mutex<Option<Waker>>; 2]);
+pub(super) struct Wakers([Mutex<Option<Waker>>; 2]);
+
+impl Default for Both {
+    fn default() -> Self {
+        Self::Apart([None, None])
+    }
+}
 
 impl Both {
-    /// Remembers the task, and gives the waker to poll the transport with.
-    pub(super) fn waker(&mut self, task: Task, cx: &Context<'_>) -> Waker {
-        let wakers = self.0.get_or_insert_default();
-        let mut slot = wakers.0[task as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *slot {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => *slot = Some(cx.waker().clone()),
-        }
-        drop(slot);
-        Waker::from(Arc::clone(wakers))
+    /// Remembers the task, and gives the waker to poll the transport with: borrowed when it is the
+    /// task's own.
+    pub(super) fn waker<'c>(&mut self, task: Task, cx: &Context<'c>) -> Cow<'c, Waker> {
+        let (own, other) = (task as usize, 1 - task as usize);
+        let wakers = match self {
+            Self::Together(wakers) => {
+                remember(&mut wakers.slot(own), cx.waker());
+                Arc::clone(wakers)
+            }
+            Self::Apart(waiting) => {
+                remember(&mut waiting[own], cx.waker());
+                if waiting[other].as_ref().is_none_or(|waker| waker.will_wake(cx.waker())) {
+                    return Cow::Borrowed(cx.waker());
+                }
+                let wakers = Arc::new(Wakers(std::mem::take(waiting).map(Mutex::new)));
+                *self = Self::Together(Arc::clone(&wakers));
+                wakers
+            }
+        };
+        Cow::Owned(Waker::from(wakers))
     }
 
     /// Wakes both.
-    pub(super) fn wake(&self) {
-        if let Some(wakers) = &self.0 {
-            wakers.wake_by_ref();
+    pub(super) fn wake(&mut self) {
+        match self {
+            Self::Together(wakers) => wakers.wake_by_ref(),
+            Self::Apart(waiting) => {
+                waiting.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+            }
         }
+    }
+}
+
+fn remember(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        // Copies nothing when it is the same.
+        Some(known) => known.clone_from(waker),
+        None => *slot = Some(waker.clone()),
+    }
+}
+
+impl Wakers {
+    fn slot(&self, index: usize) -> MutexGuard<'_, Option<Waker>> {
+        self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,9 +86,9 @@ impl Wake for Wakers {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        for slot in &self.0 {
+        for index in 0..self.0.len() {
             // Taken out first: a waker may run code of its own.
-            let waker = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let waker = self.slot(index).take();
             if let Some(waker) = waker {
                 waker.wake();
             }
