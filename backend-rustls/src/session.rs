@@ -1,7 +1,7 @@
 //! One connection: rustls' buffered interface over the lent wire.
 
 use std::fmt;
-use std::io::{BufRead, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polytls_core::observe::Side;
@@ -25,13 +25,17 @@ pub(crate) struct TlsSession {
     closed: bool,
     /// Bytes that are left of the record that rustls is taking.
     rest: usize,
+    /// Bytes of plaintext that rustls holds.
+    plaintext: usize,
+    /// The peer has sent close_notify.
+    ended: bool,
 }
 
 impl TlsSession {
     pub(crate) fn new(mut tls: Connection, backend: &'static str) -> Self {
         // The wire has the limit: what rustls takes must be in it when the call is over.
         tls.set_buffer_limit(None);
-        Self { tls, backend, late: None, closed: false, rest: 0 }
+        Self { tls, backend, late: None, closed: false, rest: 0, plaintext: 0, ended: false }
     }
 
     /// Gives rustls what it takes at once of the first record, and queues its answers.
@@ -51,7 +55,11 @@ impl TlsSession {
         self.flush(wire)?;
         match outcome {
             Ok(_) if taken == 0 => Err(self.protocol_error("a record that rustls does not take")),
-            Ok(_) => Ok(()),
+            Ok(state) => {
+                self.plaintext = state.plaintext_bytes_to_read();
+                self.ended = state.peer_has_closed();
+                Ok(())
+            }
             Err(error) => Err(self.refusal(error)),
         }
     }
@@ -120,23 +128,25 @@ impl Session for TlsSession {
     fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
         let mut n = 0;
         // rustls refuses ciphertext while it holds much plaintext: plaintext first, then feed on.
-        loop {
-            match self.tls.reader().read(&mut buf[n..]) {
-                // The buffer is full, or the peer has closed.
-                Ok(0) => break,
-                Ok(stored) => n += stored,
-                Err(_) if self.late.is_some() || !wire.has_record() => break,
-                Err(_) => self.late = self.advance(wire).err(),
+        while n < buf.len() {
+            if self.plaintext > 0 {
+                let stored = self.tls.reader().read(&mut buf[n..]);
+                let stored = stored.map_err(|error| self.internal_error(error))?;
+                self.plaintext = if stored == 0 { 0 } else { self.plaintext.saturating_sub(stored) };
+                n += stored;
+            } else if self.ended || self.late.is_some() || !wire.has_record() {
+                break;
+            } else {
+                self.late = self.advance(wire).err();
             }
         }
-        let more_inside = self.tls.reader().fill_buf().is_ok();
         if n > 0 {
-            let more = more_inside || self.late.is_some() || wire.has_record();
-            return Ok(Read::Data { n, more });
+            let inside = self.plaintext > 0 || self.ended || self.late.is_some();
+            return Ok(Read::Data { n, more: inside || wire.has_record() });
         }
         match self.late.take() {
             Some(error) => Err(error),
-            None if more_inside => Ok(Read::Closed),
+            None if self.ended => Ok(Read::Closed),
             None => Ok(Read::NeedsInput),
         }
     }

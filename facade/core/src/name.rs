@@ -64,10 +64,10 @@ impl ServerName {
             Err(_) if bracketed => return refuse("has brackets but no IPv6 address in them"),
             Err(_) => {}
         }
-        let dns = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let dns = host.strip_suffix('.').unwrap_or(host);
         // One dot only: some releases of the parser drop a second.
-        match pki::DnsName::try_from(dns) {
-            Ok(name) if !name.as_ref().ends_with('.') => Ok(Self(Name::Dns(name))),
+        match pki::DnsName::try_from(dns.to_ascii_lowercase()) {
+            Ok(name) if !dns.ends_with('.') => Ok(Self(Name::Dns(name))),
             _ => refuse("is neither a DNS name nor an IP address"),
         }
     }

@@ -16,7 +16,7 @@ pub(crate) const INCOMING_SIZE: usize = 128 << 10;
 pub(crate) const OUTGOING_SIZE: usize = 64 << 10;
 
 thread_local! {
-    static POOL: RefCell<[Vec<Vec<u8>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    static POOL: RefCell<[Vec<Box<[u8]>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
 #[inline]
@@ -30,16 +30,16 @@ fn shelf(size: usize) -> Option<usize> {
 
 /// A buffer of `size` initialised bytes, of unspecified content.
 #[inline]
-pub(crate) fn take(size: usize) -> Vec<u8> {
+pub(crate) fn take(size: usize) -> Box<[u8]> {
     // A thread that is being torn down has no pool any more.
     let kept = shelf(size)
         .and_then(|shelf| POOL.try_with(|pool| pool.borrow_mut()[shelf].pop()).ok().flatten());
-    kept.unwrap_or_else(|| vec![0; size])
+    kept.unwrap_or_else(|| vec![0; size].into())
 }
 
 /// Gives a buffer back; one of another size, or one too many, is freed.
 #[inline]
-pub(crate) fn give(buffer: Vec<u8>) {
+pub(crate) fn give(buffer: Box<[u8]>) {
     let Some(shelf) = shelf(buffer.len()) else { return };
     let _ = POOL.try_with(|pool| {
         let kept = &mut pool.borrow_mut()[shelf];
@@ -53,7 +53,7 @@ pub(crate) fn give(buffer: Vec<u8>) {
 /// pool.
 #[derive(Debug)]
 pub struct Gathered {
-    buffer: Vec<u8>,
+    buffer: Box<[u8]>,
     end: usize,
 }
 

@@ -254,7 +254,7 @@ impl fmt::Debug for Outgoing {
 /// goes back with the last.
 #[derive(Default)]
 struct Buffer {
-    data: Vec<u8>,
+    data: Box<[u8]>,
     start: usize,
     end: usize,
 }
@@ -292,11 +292,19 @@ impl Buffer {
         if self.data.len() - self.end < bytes.len() {
             let space = self.space(size).len();
             if space < bytes.len() {
-                self.data.resize(self.end + bytes.len(), 0);
+                self.grow(bytes.len());
             }
         }
         self.data[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
+    }
+
+    /// Makes room for so many bytes more than the pool's buffers have.
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let mut data = vec![0; self.end + more].into_boxed_slice();
+        data[..self.end].copy_from_slice(&self.data[..self.end]);
+        self.data = data;
     }
 
     #[inline]
@@ -311,24 +319,30 @@ impl Buffer {
         if self.is_empty() {
             self.release();
         } else if self.data.len() > self.end - self.start {
-            let data = self.bytes().to_vec();
-            let end = data.len();
+            let data = Box::from(self.bytes());
+            let end = self.end - self.start;
             *self = Self { data, start: 0, end };
         }
     }
 
     #[inline]
     fn release(&mut self) {
-        *self = Self::default();
+        (self.start, self.end) = (0, 0);
+        self.give_back();
+    }
+
+    #[inline]
+    fn give_back(&mut self) {
+        // Most have given theirs back, or lent it.
+        if !self.data.is_empty() {
+            pool::give(std::mem::take(&mut self.data));
+        }
     }
 }
 
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        // Most have given theirs back, or lent it.
-        if !self.data.is_empty() {
-            pool::give(std::mem::take(&mut self.data));
-        }
+        self.give_back();
     }
 }

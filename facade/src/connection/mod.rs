@@ -132,7 +132,12 @@ impl Connection {
     /// `Certificate`, `CertificateRejected`, `ClientCertificateRequired`, `NoCommonVersion`,
     /// `NoCommonCipherSuite`, `NoCommonAlpn`, `PeerNotTls`, `Protocol`, `Alert`, `Truncated`; and
     /// `Closed` after [`close`](Self::close).
+    #[inline]
     pub fn handshake(&mut self) -> Result<Progress<()>, Error> {
+        if self.is_open() { Ok(Progress::Ready(())) } else { self.step() }
+    }
+
+    fn step(&mut self) -> Result<Progress<()>, Error> {
         self.check_failed()?;
         let Stage::Handshaking(handshaking) = &mut self.stage else {
             return Ok(Progress::Ready(()));
@@ -251,6 +256,9 @@ impl Connection {
     ///
     /// As [`write`](Self::write).
     pub fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> Result<Progress<usize>, Error> {
+        if let [only] = parts {
+            return self.write(only);
+        }
         let mut filled = parts.iter().filter(|part| !part.is_empty());
         match (filled.next(), filled.next()) {
             (None, _) => self.write(&[]),
@@ -331,6 +339,12 @@ impl Connection {
         matches!(self.stage, Stage::Handshaking(_))
     }
 
+    /// Whether the handshake is done, and nothing has failed.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(_)) && self.failed.is_none()
+    }
+
     /// Whether the peer has sent close_notify, and it has been read.
     pub fn is_closed_by_peer(&self) -> bool {
         matches!(self.input, Input::Closed)
@@ -393,6 +407,25 @@ impl Connection {
     pub(crate) fn peer_waits_for_output(&self) -> bool {
         let version = self.negotiated().and_then(|negotiated| negotiated.version);
         self.side == Side::Client || version != Some(ProtocolVersion::Tls13)
+    }
+
+    /// Lets `send` have the output.
+    #[inline]
+    pub(crate) fn sending<R>(&mut self, send: impl FnOnce(&mut Outgoing) -> R) -> R {
+        let result = send(self.wire.outgoing());
+        self.answers = self.answers.min(self.wire.output().len());
+        result
+    }
+
+    /// Lets `receive` store bytes at the input's end.
+    #[inline]
+    pub(crate) fn receiving(
+        &mut self,
+        receive: impl FnOnce(&mut Incoming) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let result = receive(self.wire.incoming());
+        self.received(*result.as_ref().unwrap_or(&0));
+        result
     }
 
     /// Takes the input buffer out, for a system call during which the connection is not locked.

@@ -1,16 +1,18 @@
 //! Moving bytes between a connection and its socket.
 //!
-//! No buffer is in the connection while a system call runs: it is taken out, the state is let go,
-//! and it is put back after the call, so that neither half of a stream ever waits for the other's
-//! I/O.
+//! Where two halves share a connection, no buffer is in it while a system call runs: [`Access`] takes
+//! it out, lets the state go, and puts it back after the call, so that neither half ever waits for
+//! the other's I/O.
 
 use std::io::{self, IoSlice};
 
-use polytls_core::{Error, ErrorKind, Outgoing, Phase, StreamSocket, io_error_is_closed_transport};
+use polytls_core::{
+    Error, ErrorKind, Incoming, Outgoing, Phase, StreamSocket, io_error_is_closed_transport,
+};
 
 use super::clock::{Clock, Direction};
 use super::close;
-use super::shared::Access;
+use super::shared::{Access, Claim};
 use crate::connection::Progress;
 
 /// Takes the handshake to its end, and hands everything it says to the kernel.
@@ -23,16 +25,19 @@ pub(super) fn handshake<S: StreamSocket + ?Sized>(
 }
 
 /// Takes the handshake to its end, before a read or write.
+#[inline]
 fn ensure_handshake<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
 ) -> Result<(), Error> {
+    if access.state().connection.is_open() { Ok(()) } else { begin(access, socket) }
+}
+
+#[cold]
+fn begin<S: StreamSocket + ?Sized>(access: &mut impl Access, socket: &S) -> Result<(), Error> {
     let state = access.state();
     if let Some(error) = state.connection.failure() {
         return Err(error.clone());
-    }
-    if !state.connection.is_handshaking() {
-        return Ok(());
     }
     let deadline = state.deadline;
     drop(state);
@@ -165,58 +170,87 @@ pub(super) fn send_all<S: StreamSocket + ?Sized>(
 }
 
 /// Sends the output, unless another half is at it and will.
-///
-/// A transport that takes no more is remembered, not returned: what has come in already may tell
-/// why, and a reader finds that out.
 fn send<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
     clock: &mut Clock,
 ) -> Result<(), Error> {
-    loop {
-        // Looks again after each turn: whoever queued output meanwhile relied on that.
-        let output = access.state().claim_output();
-        match output {
-            Some(output) => send_claimed(access, socket, output, clock)?,
-            None => return Ok(()),
-        }
+    // Looks again after each turn: whoever queued output meanwhile relied on that.
+    while let Some(sent) = send_claimed(access, socket, Claim::All, clock) {
+        sent?;
     }
+    Ok(())
 }
 
+/// Sends what the protocol has to say before a reader waits for input.
+///
+/// A writer's plaintext is the writer's to send: it may be more than the peer takes before it is read
+/// from, and a reader that waits for it to leave may wait for ever. So of that, only what goes
+/// without waiting.
+fn send_answers<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    clock: &mut Clock,
+) -> Result<(), Error> {
+    while let Some(sent) = send_claimed(access, socket, Claim::Answers, clock) {
+        sent?;
+    }
+    let send_now = |output: &mut Outgoing| {
+        if let Ok(n) = socket.send_now(output.bytes()) {
+            output.sent(n);
+        }
+    };
+    access.sending(Claim::All, send_now, |_, ()| ());
+    Ok(())
+}
+
+/// Sends the output that is claimed; `None` when there is none.
+///
+/// A transport that takes no more is remembered, not returned: what has come in already may tell
+/// why, and a reader finds that out.
 fn send_claimed<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
-    mut output: Outgoing,
+    claim: Claim,
     clock: &mut Clock,
-) -> Result<(), Error> {
-    let result = loop {
-        if output.is_empty() {
-            break socket.flush();
-        }
-        match send_some(socket, output.bytes(), clock) {
-            Ok(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
-            Ok(Ok(n)) => output.sent(n),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(Err(error)) => break Err(error),
-            Err(late) => {
-                access.state().return_output(output);
-                access.tell();
-                return Err(late);
+) -> Option<Result<(), Error>> {
+    let sent = access.sending(
+        claim,
+        |output| send_out(socket, output, clock),
+        |state, sent| match sent {
+            Err(Unsent::Transport(error)) if io_error_is_closed_transport(&error) => {
+                state.break_output(error.kind());
+                Ok(())
             }
+            sent => sent,
+        },
+    )?;
+    Some(sent.map_err(|unsent| match unsent {
+        Unsent::Late(error) => error,
+        Unsent::Transport(error) => clock.judge(error),
+    }))
+}
+
+/// Why output is left.
+enum Unsent {
+    Late(Error),
+    Transport(io::Error),
+}
+
+fn send_out<S: StreamSocket + ?Sized>(
+    socket: &S,
+    output: &mut Outgoing,
+    clock: &mut Clock,
+) -> Result<(), Unsent> {
+    while !output.is_empty() {
+        match send_some(socket, output.bytes(), clock).map_err(Unsent::Late)? {
+            Ok(0) => return Err(Unsent::Transport(io::ErrorKind::WriteZero.into())),
+            Ok(n) => output.sent(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Unsent::Transport(error)),
         }
-    };
-    let mut state = access.state();
-    state.return_output(output);
-    let result = match result {
-        Err(error) if io_error_is_closed_transport(&error) => {
-            state.break_output(error.kind());
-            Ok(())
-        }
-        result => result.map_err(|error| clock.judge(error)),
-    };
-    drop(state);
-    access.tell();
-    result
+    }
+    socket.flush().map_err(Unsent::Transport)
 }
 
 /// Before a deadline, what goes without waiting goes first: to wait takes a timeout, and setting one
@@ -237,42 +271,6 @@ fn send_some<S: StreamSocket + ?Sized>(
     Ok(socket.send(data))
 }
 
-/// Sends what the protocol has to say before a reader waits for input.
-///
-/// A writer's plaintext is the writer's to send: it may be more than the peer takes before it is read
-/// from, and a reader that waits for it to leave may wait for ever.
-fn send_answers<S: StreamSocket + ?Sized>(
-    access: &mut impl Access,
-    socket: &S,
-    clock: &mut Clock,
-) -> Result<(), Error> {
-    loop {
-        let mut state = access.state();
-        if state.connection.owes_plaintext() {
-            drop(state);
-            send_now(access, socket);
-            return Ok(());
-        }
-        let output = state.claim_output();
-        drop(state);
-        match output {
-            Some(output) => send_claimed(access, socket, output, clock)?,
-            None => return Ok(()),
-        }
-    }
-}
-
-/// Sends what the socket takes without waiting.
-fn send_now<S: StreamSocket + ?Sized>(access: &mut impl Access, socket: &S) {
-    let output = access.state().claim_output();
-    let Some(mut output) = output else { return };
-    if let Ok(n) = socket.send_now(output.bytes()) {
-        output.sent(n);
-    }
-    access.state().return_output(output);
-    access.tell();
-}
-
 /// Receives something, or learns that nothing more comes.
 pub(super) fn receive<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
@@ -280,39 +278,43 @@ pub(super) fn receive<S: StreamSocket + ?Sized>(
     clock: &mut Clock,
 ) -> Result<(), Error> {
     clock.tick(socket, Direction::Receive)?;
-    let mut incoming = access.state().connection.lend_incoming();
-    let result = loop {
+    let received = access.receiving(
+        |incoming| receive_into(incoming, socket),
+        |state, received| match received {
+            Ok(0) => {
+                state.connection.ended(None);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) if io_error_is_closed_transport(&error) => {
+                state.connection.ended(Some(&error));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+    );
+    received.map_err(|error| clock.judge(error))
+}
+
+fn receive_into<S: StreamSocket + ?Sized>(
+    incoming: &mut Incoming,
+    socket: &S,
+) -> io::Result<usize> {
+    loop {
         let space = incoming.space();
         if space.is_empty() {
             // Asking for no bytes would look like the end.
-            break Err(io::Error::other("records wait and no session takes them"));
+            return Err(io::Error::other("records wait and no session takes them"));
         }
         match socket.recv(space) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => break result,
+            Err(error) => {
+                incoming.park();
+                return Err(error);
+            }
+            received => return received,
         }
-    };
-    if result.is_err() {
-        incoming.park();
     }
-    let mut state = access.state();
-    state.connection.return_incoming(incoming, *result.as_ref().unwrap_or(&0));
-    state.receives += 1;
-    let result = match result {
-        Ok(0) => {
-            state.connection.ended(None);
-            Ok(())
-        }
-        Ok(_) => Ok(()),
-        Err(error) if io_error_is_closed_transport(&error) => {
-            state.connection.ended(Some(&error));
-            Ok(())
-        }
-        Err(error) => Err(clock.judge(error)),
-    };
-    drop(state);
-    access.tell();
-    result
 }
 
 /// The connection has failed: lets the alert leave, and tells the peer that nothing follows.

@@ -6,7 +6,7 @@ use std::ops::DerefMut;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use polytls_core::{Error, ErrorKind, Outgoing, StreamSocket};
+use polytls_core::{Error, ErrorKind, Incoming, Outgoing, StreamSocket};
 
 use super::{close, drive};
 use crate::connection::Connection;
@@ -45,22 +45,17 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes the output to send it; `None` when there is none, or someone is at it.
-    pub(super) fn claim_output(&mut self) -> Option<Outgoing> {
+    /// Whether there is output to send, and nobody at it.
+    #[inline]
+    fn has_output(&mut self, claim: Claim) -> bool {
+        if self.connection.output().is_empty() || self.sending {
+            return false;
+        }
         if self.output_broken.is_some() {
             self.lost |= self.connection.drop_output();
+            return false;
         }
-        if self.sending || self.connection.output().is_empty() {
-            return None;
-        }
-        self.sending = true;
-        Some(self.connection.lend_outgoing())
-    }
-
-    /// Puts back what could not be sent.
-    pub(super) fn return_output(&mut self, unsent: Outgoing) {
-        self.connection.return_outgoing(unsent);
-        self.sending = false;
+        claim == Claim::All || !self.connection.owes_plaintext()
     }
 
     /// Takes note that the transport takes no more output.
@@ -192,6 +187,14 @@ impl<S: StreamSocket> fmt::Debug for Shared<S> {
     }
 }
 
+/// Which output is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    All,
+    /// Only while no written plaintext is among it.
+    Answers,
+}
+
 /// How a driver reaches the state: for a moment at a time, so that the other half can too.
 pub(super) trait Access {
     /// Gives the state for as long as it lives.
@@ -204,8 +207,22 @@ pub(super) trait Access {
 
     fn state(&mut self) -> Self::Guard<'_>;
 
-    /// Tells the others that a send or a receive has ended.
-    fn tell(&self) {}
+    /// Lets `send` have the output, while others may have the rest of the state, and `then` look at
+    /// what came of it; `None` when there is nothing to send, or someone is at it.
+    fn sending<R>(
+        &mut self,
+        claim: Claim,
+        send: impl FnOnce(&mut Outgoing) -> R,
+        then: impl FnOnce(&mut State, R) -> R,
+    ) -> Option<R>;
+
+    /// Lets `receive` store bytes at the input's end, while others may have the rest of the state,
+    /// and `then` look at what came of it.
+    fn receiving<R>(
+        &mut self,
+        receive: impl FnOnce(&mut Incoming) -> io::Result<usize>,
+        then: impl FnOnce(&mut State, io::Result<usize>) -> R,
+    ) -> R;
 
     /// Waits until nobody is sending.
     fn wait_until_sent(&mut self) {}
@@ -225,8 +242,33 @@ impl Access for Alone<'_> {
 
     type Turn = ();
 
+    #[inline]
     fn state(&mut self) -> Self::Guard<'_> {
         self.0
+    }
+
+    #[inline]
+    fn sending<R>(
+        &mut self,
+        claim: Claim,
+        send: impl FnOnce(&mut Outgoing) -> R,
+        then: impl FnOnce(&mut State, R) -> R,
+    ) -> Option<R> {
+        if !self.0.has_output(claim) {
+            return None;
+        }
+        let result = self.0.connection.sending(send);
+        Some(then(self.0, result))
+    }
+
+    #[inline]
+    fn receiving<R>(
+        &mut self,
+        receive: impl FnOnce(&mut Incoming) -> io::Result<usize>,
+        then: impl FnOnce(&mut State, io::Result<usize>) -> R,
+    ) -> R {
+        let result = self.0.connection.receiving(receive);
+        then(self.0, result)
     }
 
     fn turn_to_receive(&mut self) -> Option<()> {
@@ -249,8 +291,43 @@ impl<'l> Access for Locked<'l> {
         lock(&self.0.state)
     }
 
-    fn tell(&self) {
+    fn sending<R>(
+        &mut self,
+        claim: Claim,
+        send: impl FnOnce(&mut Outgoing) -> R,
+        then: impl FnOnce(&mut State, R) -> R,
+    ) -> Option<R> {
+        let mut state = lock(&self.0.state);
+        if !state.has_output(claim) {
+            return None;
+        }
+        state.sending = true;
+        let mut output = state.connection.lend_outgoing();
+        drop(state);
+        let result = send(&mut output);
+        let mut state = lock(&self.0.state);
+        state.connection.return_outgoing(output);
+        state.sending = false;
+        let result = then(&mut state, result);
+        drop(state);
         self.0.changed.notify_all();
+        Some(result)
+    }
+
+    fn receiving<R>(
+        &mut self,
+        receive: impl FnOnce(&mut Incoming) -> io::Result<usize>,
+        then: impl FnOnce(&mut State, io::Result<usize>) -> R,
+    ) -> R {
+        let mut incoming = lock(&self.0.state).connection.lend_incoming();
+        let received = receive(&mut incoming);
+        let mut state = lock(&self.0.state);
+        state.connection.return_incoming(incoming, *received.as_ref().unwrap_or(&0));
+        state.receives += 1;
+        let result = then(&mut state, received);
+        drop(state);
+        self.0.changed.notify_all();
+        result
     }
 
     fn wait_until_sent(&mut self) {

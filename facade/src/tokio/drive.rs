@@ -82,6 +82,9 @@ impl Driver {
         task: Task,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
+        if self.shaken && self.connection.is_open() {
+            return Poll::Ready(Ok(()));
+        }
         while !self.shaken {
             match self.connection.handshake() {
                 Ok(Progress::Ready(())) => {
