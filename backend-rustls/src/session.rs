@@ -23,8 +23,6 @@ pub(crate) struct TlsSession {
     late: Option<Error>,
     /// close_notify is queued or sent.
     closed: bool,
-    /// Bytes that are left of the record that rustls is taking.
-    rest: usize,
     /// Bytes of plaintext that rustls holds.
     plaintext: usize,
     /// The peer has sent close_notify.
@@ -35,33 +33,32 @@ impl TlsSession {
     pub(crate) fn new(mut tls: Connection, backend: &'static str) -> Self {
         // The wire has the limit: what rustls takes must be in it when the call is over.
         tls.set_buffer_limit(None);
-        Self { tls, backend, late: None, closed: false, rest: 0, plaintext: 0, ended: false }
+        Self { tls, backend, late: None, closed: false, plaintext: 0, ended: false }
     }
 
-    /// Gives rustls what it takes at once of the first record, and queues its answers.
+    /// Gives rustls the first record, and queues its answers.
     ///
-    /// Never of two records: whatever follows the peer's close_notify must stay in the wire.
+    /// Never two records: whatever follows the peer's close_notify must stay in the wire.
     ///
     /// The answers are bounded by rustls: it holds one reply to however many key updates, and ends
     /// a connection that asks for too many of them, or for renegotiation.
     fn advance(&mut self, wire: &mut Wire) -> Result<(), Error> {
-        if self.rest == 0 {
-            self.rest = wire.record_length();
+        let mut left = wire.record_length();
+        // It takes 4 KiB at a time.
+        while left > 0 {
+            let mut record = std::io::Read::take(&mut *wire, left as u64);
+            match self.tls.read_tls(&mut record) {
+                Ok(0) => return Err(self.protocol_error("a record that rustls does not take")),
+                Ok(taken) => left = left.saturating_sub(taken),
+                Err(error) => return Err(self.protocol_error(error)),
+            }
         }
-        let mut record = std::io::Read::take(&mut *wire, self.rest as u64);
-        let taken = self.tls.read_tls(&mut record).map_err(|error| self.protocol_error(error))?;
-        self.rest = self.rest.saturating_sub(taken);
         let outcome = self.process();
         self.flush(wire)?;
-        match outcome {
-            Ok(_) if taken == 0 => Err(self.protocol_error("a record that rustls does not take")),
-            Ok(state) => {
-                self.plaintext = state.plaintext_bytes_to_read();
-                self.ended = state.peer_has_closed();
-                Ok(())
-            }
-            Err(error) => Err(self.refusal(error)),
-        }
+        let state = outcome.map_err(|error| self.refusal(error))?;
+        self.plaintext = state.plaintext_bytes_to_read();
+        self.ended = state.peer_has_closed();
+        Ok(())
     }
 
     /// Has rustls look at what it took.
@@ -132,7 +129,8 @@ impl Session for TlsSession {
             if self.plaintext > 0 {
                 let stored = self.tls.reader().read(&mut buf[n..]);
                 let stored = stored.map_err(|error| self.internal_error(error))?;
-                self.plaintext = if stored == 0 { 0 } else { self.plaintext.saturating_sub(stored) };
+                self.plaintext =
+                    if stored == 0 { 0 } else { self.plaintext.saturating_sub(stored) };
                 n += stored;
             } else if self.ended || self.late.is_some() || !wire.has_record() {
                 break;

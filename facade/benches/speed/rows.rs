@@ -217,7 +217,7 @@ fn transfer(
     buffers: &[Buffer],
     count: usize,
 ) -> Result<(), Failure> {
-    let contexts = Contexts::new(Setup::of(row.library), run)?;
+    let contexts = Contexts::new(Setup::newest(row.library), run)?;
     let mut pairs = [Vec::new(), Vec::new()];
     for side in Side::BOTH {
         for buffer in buffers {
@@ -247,7 +247,7 @@ fn transfer_async(
     buffers: &[Buffer],
     count: usize,
 ) -> Result<(), Failure> {
-    let contexts = Contexts::new(Setup::of(row.library), run)?;
+    let contexts = Contexts::new(Setup::newest(row.library), run)?;
     let mut pairs = [Vec::new(), Vec::new()];
     for side in Side::BOTH {
         for buffer in buffers {

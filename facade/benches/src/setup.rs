@@ -146,9 +146,14 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The common setup of rows about data.
+    /// Both ends by this library, with the newest version that it can serve.
     pub fn of(library: Library) -> Self {
         Self { library, version: library.version(), key: Key::P256, resumption: false }
+    }
+
+    /// TLS 1.3, whoever serves it.
+    pub fn newest(library: Library) -> Self {
+        Self { version: Version::Tls13, ..Self::of(library) }
     }
 
     /// The library that serves: native-tls on Linux serves no TLS 1.3, so OpenSSL does, on both

@@ -1,4 +1,4 @@
-//! A small per-thread pool of I/O buffers.
+//! A small pool of I/O buffers for each thread.
 //!
 //! A fresh buffer must be zeroed, which costs more than a round trip of 1 KiB; a buffer kept per
 //! connection costs ten times the memory of the connection. So buffers are borrowed while bytes
@@ -7,16 +7,39 @@
 use std::cell::RefCell;
 use std::io::IoSlice;
 use std::ops::Deref;
+use std::sync::Mutex;
 
 /// How many buffers of each size a thread keeps.
 const KEPT: usize = 4;
+
+/// How many of each size are kept of threads that have ended: a server may have a thread for each
+/// connection.
+const INHERITED: usize = 8;
 
 /// The sizes of the two kinds of buffer, in bytes.
 pub(crate) const INCOMING_SIZE: usize = 128 << 10;
 pub(crate) const OUTGOING_SIZE: usize = 64 << 10;
 
 thread_local! {
-    static POOL: RefCell<[Vec<Box<[u8]>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool(EMPTY)) };
+}
+
+static LEFT: Mutex<Shelves> = Mutex::new(EMPTY);
+
+type Shelves = [Vec<Box<[u8]>>; 2];
+
+const EMPTY: Shelves = [Vec::new(), Vec::new()];
+
+struct Pool(Shelves);
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let Ok(mut left) = LEFT.lock() else { return };
+        for (kept, left) in self.0.iter_mut().zip(&mut *left) {
+            let room = INHERITED.saturating_sub(left.len());
+            left.extend(kept.drain(..).take(room));
+        }
+    }
 }
 
 #[inline]
@@ -33,8 +56,14 @@ fn shelf(size: usize) -> Option<usize> {
 pub(crate) fn take(size: usize) -> Box<[u8]> {
     // A thread that is being torn down has no pool any more.
     let kept = shelf(size)
-        .and_then(|shelf| POOL.try_with(|pool| pool.borrow_mut()[shelf].pop()).ok().flatten());
-    kept.unwrap_or_else(|| vec![0; size].into())
+        .and_then(|shelf| POOL.try_with(|pool| pool.borrow_mut().0[shelf].pop()).ok().flatten());
+    kept.unwrap_or_else(|| make(size))
+}
+
+#[cold]
+fn make(size: usize) -> Box<[u8]> {
+    let left = shelf(size).and_then(|shelf| LEFT.lock().ok()?[shelf].pop());
+    left.unwrap_or_else(|| vec![0; size].into())
 }
 
 /// Gives a buffer back; one of another size, or one too many, is freed.
@@ -42,7 +71,7 @@ pub(crate) fn take(size: usize) -> Box<[u8]> {
 pub(crate) fn give(buffer: Box<[u8]>) {
     let Some(shelf) = shelf(buffer.len()) else { return };
     let _ = POOL.try_with(|pool| {
-        let kept = &mut pool.borrow_mut()[shelf];
+        let kept = &mut pool.borrow_mut().0[shelf];
         if kept.len() < KEPT {
             kept.push(buffer);
         }
@@ -83,5 +112,28 @@ impl Deref for Gathered {
 impl Drop for Gathered {
     fn drop(&mut self) {
         give(std::mem::take(&mut self.buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_thread_inherits_what_an_ended_one_leaves() {
+        // Marked, since other tests of this process may leave buffers too.
+        let mark = |byte| move || give(vec![byte; OUTGOING_SIZE].into());
+        std::thread::spawn(mark(7)).join().unwrap();
+        let marked = || (0..INHERITED).any(|_| take(OUTGOING_SIZE)[0] == 7);
+        assert!(std::thread::spawn(marked).join().unwrap());
+    }
+
+    #[test]
+    fn what_is_left_has_a_bound() {
+        for _ in 0..2 * INHERITED {
+            let give_all = || (0..KEPT).for_each(|_| give(vec![1; INCOMING_SIZE].into()));
+            std::thread::spawn(give_all).join().unwrap();
+        }
+        assert!(LEFT.lock().unwrap()[0].len() <= INHERITED);
     }
 }
