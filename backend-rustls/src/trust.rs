@@ -378,7 +378,10 @@ struct Presented<'a> {
 
 impl Presented<'_> {
     /// Leaves the whole story for the session, and returns what rustls is told.
-    fn refuse(&self, refusal: Refusal) -> rustls::Error {
+    fn refuse(&self, mut refusal: Refusal) -> rustls::Error {
+        if refusal.reason == CertificateReason::BadSignature && self.has_unusable_issuer() {
+            refusal.reason = CertificateReason::UnsupportedAlgorithm;
+        }
         let mut error = Error::certificate(refusal.reason);
         if let Some(details) = self.culprit(refusal.reason) {
             let details = details.of_chain(1 + self.intermediates.len());
@@ -389,6 +392,16 @@ impl Presented<'_> {
         }
         leave_refusal(error);
         refusal.into_rustls()
+    }
+
+    /// Whether a signature may be called bad because it is by a key that is too short: webpki does not
+    /// tell the two apart.
+    fn has_unusable_issuer(&self) -> bool {
+        self.intermediates.iter().any(|issuer| {
+            let checked = leaf::check_issuer(&Certificate::from(issuer.clone()));
+            let reason = checked.err().and_then(|error| error.certificate_reason());
+            reason == Some(CertificateReason::UnsupportedAlgorithm)
+        })
     }
 
     /// The details of the certificate at fault: of an authority when it is that which has expired.

@@ -8,7 +8,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::x509::X509Version;
 
 use crate::certificate::{name_text, now};
-use crate::{Certificate, Error, TrustReason};
+use crate::{Certificate, Error, TrustReason, public_key};
 
 /// What a trusted certificate vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +33,9 @@ pub struct Anchor {
 impl Anchor {
     /// Judges whether a certificate may be a trust anchor now: it must be in date, and either an
     /// authority whose key usage, if stated, includes certificate signing (RFC 5280, section
-    /// 4.2.1.3), or self-issued; and without a critical extension that nobody knows.
+    /// 4.2.1.3), or self-issued; without a critical extension that nobody knows; and with a key that
+    /// every backend can verify signatures with and that is not weak: RSA of 2048 to 8192 bits, the
+    /// curves P-256, P-384 and P-521, Ed25519.
     ///
     /// A self-issued certificate that does not say whether it is an authority, but that OpenSSL
     /// would take for one (version 1, or a key usage that includes certificate signing), is refused:
@@ -61,6 +63,9 @@ impl Anchor {
         }
         if parsed.extensions().iter().any(is_critical_and_unknown) {
             return refuse("has a critical extension that not every backend understands");
+        }
+        if let Some(fault) = public_key::fault(parsed.public_key()) {
+            return refuse(fault);
         }
         let self_issued = is_self_issued(&parsed);
         let stated = match parsed.basic_constraints() {

@@ -16,11 +16,10 @@
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Version;
 
 use crate::checked::{For, unless_passed};
-use crate::{Certificate, CertificateReason, Error, ServerName};
+use crate::{Certificate, CertificateReason, Error, ServerName, public_key};
 
 /// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign and is
 /// not weak.
@@ -56,24 +55,19 @@ fn usage(leaf: &Certificate) -> Result<(), Error> {
         Ok(_) => {}
         Err(_) => return refuse(CertificateReason::BadEncoding),
     }
-    match parsed.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) if key.key_size() < LEAST_RSA_BITS => {
-            refuse(CertificateReason::UnsupportedAlgorithm)
-        }
-        // What the library cannot use either, it has refused by now.
-        _ => Ok(()),
+    match public_key::fault(parsed.public_key()) {
+        Some(_) => refuse(CertificateReason::UnsupportedAlgorithm),
+        None => Ok(()),
     }
 }
 
-/// RFC 9325, section 4.5.
-const LEAST_RSA_BITS: usize = 2048;
-
-/// Checks that a certificate may issue others: it has the CA flag, and certificate signing where it
-/// states a key usage (RFC 5280, section 6.1.4 (k) and (n)).
+/// Checks that a certificate may issue others: it has the CA flag, certificate signing where it
+/// states a key usage (RFC 5280, section 6.1.4 (k) and (n)), and a key as an anchor's must be.
 ///
 /// # Errors
 ///
-/// `Certificate`: `UnknownIssuer`, since no authority issued what stands below; `BadEncoding`.
+/// `Certificate`: `UnknownIssuer`, since no authority issued what stands below;
+/// `UnsupportedAlgorithm`; `BadEncoding`.
 pub fn check_issuer(issuer: &Certificate) -> Result<(), Error> {
     unless_passed(issuer, For::Issuer, || issues(issuer))
 }
@@ -84,10 +78,12 @@ fn issues(issuer: &Certificate) -> Result<(), Error> {
         (Err(_), _) | (_, Err(_)) => CertificateReason::BadEncoding,
         (Ok(constraints), Ok(usage)) => {
             let authority = constraints.is_some_and(|constraints| constraints.value.ca);
-            if authority && usage.is_none_or(|usage| usage.value.key_cert_sign()) {
-                return Ok(());
+            let signs = usage.is_none_or(|usage| usage.value.key_cert_sign());
+            match public_key::fault(parsed.public_key()) {
+                _ if !authority || !signs => CertificateReason::UnknownIssuer,
+                Some(_) => CertificateReason::UnsupportedAlgorithm,
+                None => return Ok(()),
             }
-            CertificateReason::UnknownIssuer
         }
     };
     Err(describe(Error::certificate(reason), issuer))

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use polytls::{Capability, CertificateReason as Reason, ClientContext, Error, ErrorKind};
 
-use crate::pki::{self, Algorithm, Authority, Credential, Leaf, NAME};
+use crate::pki::{self, Algorithm, Authority, Credential, Leaf, NAME, Outdated};
 use crate::transport::Transport;
 use crate::{Bench, Case, Failure, ensure, ensure_eq};
 
@@ -43,6 +43,7 @@ pub(super) const CASES: &[Case] = &[
     case("verification::expired_intermediate", expired_intermediate),
     case("verification::intermediate_without_ca_flag", intermediate_without_ca_flag),
     case("verification::intermediate_for_clients_only", intermediate_for_clients_only),
+    case("verification::intermediate_with_weak_key", intermediate_with_weak_key).each_client(),
     case("verification::name_constraints", name_constraints),
     case("verification::excluded_name", excluded_name),
     case("verification::permitted_name", permitted_name),
@@ -142,17 +143,25 @@ fn wrong_usage(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Not every library serves with such a certificate, so the server is one that does.
 fn leaf_without_signing(bench: &Bench) -> Result<(), Failure> {
     let server = Leaf::server().without_signing().issued_by(root());
+    refused_from_whoever_serves_it(bench, &server, Reason::WrongUsage)
+}
+
+/// Not every library serves with such a chain, so the server is one that does.
+fn refused_from_whoever_serves_it(
+    bench: &Bench,
+    server: &Credential,
+    reason: Reason,
+) -> Result<(), Failure> {
     let client = bench.client().build()?;
     let mut last = None;
     for backend in bench.backends() {
-        let Ok(server) = bench.server_with(&server).backend(*backend).build() else { continue };
-        let verdict = bench.verdict(&client, &server)?;
-        match verdict.server.as_ref().map_err(Error::kind) {
-            Err(ErrorKind::NoCommonCipherSuite) => last = verdict.client.err(),
-            _ => return judge(verdict.client, Reason::WrongUsage).map(drop),
+        let Ok(server) = bench.server_with(server).backend(*backend).build() else { continue };
+        let outcome = bench.verdict(&client, &server)?.client;
+        match outcome.as_ref().map_err(Error::kind) {
+            Ok(_) | Err(ErrorKind::Certificate(_)) => return judge(outcome, reason).map(drop),
+            Err(_) => last = outcome.err(),
         }
     }
     Err(Failure::new(format!("no backend serves with it; the last client: {last:?}")))
@@ -322,6 +331,12 @@ fn intermediate_for_clients_only(bench: &Bench) -> Result<(), Failure> {
     let narrow = Authority::named("Narrow").for_clients_only().issued_by(root());
     refused(bench, &Leaf::server().issued_by(&narrow), Reason::WrongUsage)?;
     Ok(())
+}
+
+fn intermediate_with_weak_key(bench: &Bench) -> Result<(), Failure> {
+    let weak = Authority::named("Weak").outdated(Outdated::Rsa1024).issued_by(root());
+    let server = Leaf::server().issued_by(&weak);
+    refused_from_whoever_serves_it(bench, &server, Reason::UnsupportedAlgorithm)
 }
 
 fn name_constraints(bench: &Bench) -> Result<(), Failure> {

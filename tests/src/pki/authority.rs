@@ -5,13 +5,15 @@ use rcgen::{
     Issuer, KeyUsagePurpose, NameConstraints, SubjectPublicKeyInfo,
 };
 
-use super::{Algorithm, Dates, Key, pem_text};
+use super::{Algorithm, Dates, Key, Outdated, broken, pem_text};
 
 /// A certificate that signs others, and its key.
 #[derive(Debug)]
 pub struct Authority {
     pub(super) params: CertificateParams,
     pub(super) key: Key,
+    /// The key that stands in the certificate instead of `key`.
+    pub(super) outdated: Option<Outdated>,
     der: Vec<u8>,
     /// This authority and those above it, without the root.
     pub(super) chain: Vec<Vec<u8>>,
@@ -28,6 +30,7 @@ pub struct AuthoritySpec {
     extended_key_usages: Vec<ExtendedKeyUsagePurpose>,
     constraints: Option<NameConstraints>,
     key: Option<Key>,
+    outdated: Option<Outdated>,
 }
 
 impl Authority {
@@ -42,6 +45,7 @@ impl Authority {
             extended_key_usages: Vec::new(),
             constraints: None,
             key: None,
+            outdated: None,
         }
     }
 
@@ -85,6 +89,13 @@ impl AuthoritySpec {
     #[must_use]
     pub fn with_key_of(mut self, other: &Authority) -> Self {
         self.key = Some(other.key.clone());
+        self
+    }
+
+    /// With a key that nobody should trust today.
+    #[must_use]
+    pub fn outdated(mut self, key: Outdated) -> Self {
+        self.outdated = Some(key);
         self
     }
 
@@ -160,19 +171,27 @@ impl AuthoritySpec {
 
     /// Made, signed by itself.
     pub fn root(self) -> Arc<Authority> {
+        let outdated = self.outdated;
         let (params, key) = self.params();
-        let der = params.self_signed(key.pair()).unwrap().der().to_vec();
-        Arc::new(Authority { params, key, der, chain: Vec::new() })
+        let mut der = params.self_signed(key.pair()).unwrap().der().to_vec();
+        if let Some(outdated) = outdated {
+            der = broken::with_public_key(&der, outdated, &key);
+        }
+        Arc::new(Authority { params, key, outdated, der, chain: Vec::new() })
     }
 
     /// Made, signed by another authority.
     pub fn issued_by(self, issuer: &Authority) -> Arc<Authority> {
+        let outdated = self.outdated;
         let (params, key) = self.params();
         let public = SubjectPublicKeyInfo::from_der(&key.public_der()).unwrap();
-        let der = params.signed_by(&public, &issuer.issuer()).unwrap().der().to_vec();
+        let mut der = params.signed_by(&public, &issuer.issuer()).unwrap().der().to_vec();
+        if let Some(outdated) = outdated {
+            der = broken::with_public_key(&der, outdated, issuer.key());
+        }
         let mut chain = vec![der.clone()];
         chain.extend(issuer.chain.iter().cloned());
-        Arc::new(Authority { params, key, der, chain })
+        Arc::new(Authority { params, key, outdated, der, chain })
     }
 
     fn params(self) -> (CertificateParams, Key) {

@@ -6,30 +6,39 @@ use x509_cert::Certificate;
 use x509_cert::Version;
 use x509_cert::der::asn1::{BitString, Null, ObjectIdentifier};
 use x509_cert::der::{Decode as _, Encode as _};
-use x509_cert::spki::AlgorithmIdentifierOwned;
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
-use super::Key;
+use super::keys::weak_rsa;
+use super::{Key, Outdated};
 
 /// The certificate in version 1, which has no extensions.
 pub(super) fn version_1(der: &[u8], issuer: &Key) -> Vec<u8> {
     let mut certificate = Certificate::from_der(der).unwrap();
     certificate.tbs_certificate.version = Version::V1;
     certificate.tbs_certificate.extensions = None;
-    let tbs = certificate.tbs_certificate.to_der().unwrap();
-    let signature = rcgen::SigningKey::sign(issuer.pair(), &tbs).unwrap();
-    finish(certificate, &signature)
+    sign(certificate, issuer)
+}
+
+/// The certificate with another public key.
+pub(super) fn with_public_key(der: &[u8], key: Outdated, issuer: &Key) -> Vec<u8> {
+    let mut certificate = Certificate::from_der(der).unwrap();
+    certificate.tbs_certificate.subject_public_key_info =
+        SubjectPublicKeyInfoOwned::from_der(&key.public_der()).unwrap();
+    sign(certificate, issuer)
 }
 
 /// The certificate signed with SHA-1 and RSA.
 pub(super) fn signed_with_sha1(der: &[u8], issuer: &Key) -> Vec<u8> {
     const SHA1_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5");
-    let mut certificate = Certificate::from_der(der).unwrap();
-    let algorithm = AlgorithmIdentifierOwned { oid: SHA1_WITH_RSA, parameters: Some(Null.into()) };
-    certificate.tbs_certificate.signature = algorithm.clone();
-    certificate.signature_algorithm = algorithm;
-    let tbs = certificate.tbs_certificate.to_der().unwrap();
-    let signature = pkcs1v15::SigningKey::<sha1::Sha1>::new(issuer.rsa()).sign(&tbs);
-    finish(certificate, &signature.to_vec())
+    let key = pkcs1v15::SigningKey::<sha1::Sha1>::new(issuer.rsa());
+    sign_by_rsa(der, SHA1_WITH_RSA, |tbs| key.sign(tbs).to_vec())
+}
+
+/// The certificate signed by an RSA key of 1,024 bits.
+pub(super) fn signed_by_weak_rsa(der: &[u8]) -> Vec<u8> {
+    const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
+    let key = pkcs1v15::SigningKey::<rsa::sha2::Sha256>::new(weak_rsa().clone());
+    sign_by_rsa(der, SHA256_WITH_RSA, |tbs| key.sign(tbs).to_vec())
 }
 
 /// The certificate with a signature that does not verify. Both stay well-formed, since what is
@@ -43,6 +52,21 @@ pub(super) fn bad_signature(der: &[u8]) -> Vec<u8> {
     certificate.tbs_certificate.serial_number =
         x509_cert::serial_number::SerialNumber::new(&serial).unwrap();
     certificate.to_der().unwrap()
+}
+
+fn sign(certificate: Certificate, issuer: &Key) -> Vec<u8> {
+    let tbs = certificate.tbs_certificate.to_der().unwrap();
+    let signature = rcgen::SigningKey::sign(issuer.pair(), &tbs).unwrap();
+    finish(certificate, &signature)
+}
+
+fn sign_by_rsa(der: &[u8], oid: ObjectIdentifier, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let mut certificate = Certificate::from_der(der).unwrap();
+    let algorithm = AlgorithmIdentifierOwned { oid, parameters: Some(Null.into()) };
+    certificate.tbs_certificate.signature = algorithm.clone();
+    certificate.signature_algorithm = algorithm;
+    let tbs = certificate.tbs_certificate.to_der().unwrap();
+    finish(certificate, &sign(&tbs))
 }
 
 fn finish(mut certificate: Certificate, signature: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@ use std::sync::{Arc, LazyLock};
 use pkcs8::PrivateKeyInfo;
 use pkcs8::der::{Decode as _, Encode as _};
 use rcgen::{KeyPair, PublicKeyData as _};
-use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 
 use super::pem_text;
 
@@ -19,6 +19,35 @@ pub enum Algorithm {
     Ed25519,
     /// RSA with 2,048 bits. Generating takes long: one key serves the whole process.
     Rsa2048,
+}
+
+/// A kind of key that nobody should trust today; only an authority's certificate may have one here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outdated {
+    /// RSA with 1,024 bits.
+    Rsa1024,
+    /// DSA with 2,048 bits: rustls has never known it. The same key always, and it signs nothing.
+    Dsa,
+}
+
+impl Outdated {
+    pub(super) fn public_der(self) -> Vec<u8> {
+        match self {
+            Self::Rsa1024 => weak_rsa().to_public_key().to_public_key_der().unwrap().into_vec(),
+            Self::Dsa => pem::parse(DSA_PUBLIC_PEM).unwrap().into_contents(),
+        }
+    }
+}
+
+/// Made by `openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:2048`, `openssl genpkey
+/// -paramfile` and `openssl pkey -pubout`; the private key is gone.
+const DSA_PUBLIC_PEM: &str = include_str!("dsa-public.pem");
+
+/// The process's one RSA key of 1,024 bits.
+pub(super) fn weak_rsa() -> &'static rsa::RsaPrivateKey {
+    static WEAK: LazyLock<rsa::RsaPrivateKey> =
+        LazyLock::new(|| rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 1024).unwrap());
+    &WEAK
 }
 
 /// A private key.

@@ -6,7 +6,7 @@ use rcgen::{
     SanType, SubjectPublicKeyInfo,
 };
 
-use super::{ADDRESS, Algorithm, Authority, Dates, Key, NAME, broken, pem_text};
+use super::{ADDRESS, Algorithm, Authority, Dates, Key, NAME, Outdated, broken, pem_text};
 
 /// What the certificate of a server or client will be.
 #[derive(Clone, Debug)]
@@ -174,7 +174,7 @@ impl Leaf {
     pub fn with_key_issued_by(self, key: Key, issuer: &Authority) -> Credential {
         let public = SubjectPublicKeyInfo::from_der(&key.public_der()).unwrap();
         let certificate = self.params().signed_by(&public, &issuer.issuer()).unwrap();
-        let mut chain = vec![self.spoil(certificate.der(), issuer.key())];
+        let mut chain = vec![self.spoil(certificate.der(), issuer.key(), issuer.outdated)];
         chain.extend(issuer.chain.iter().cloned());
         Credential { chain, key }
     }
@@ -183,7 +183,7 @@ impl Leaf {
     pub fn self_signed(self) -> Credential {
         let key = Key::generate(self.algorithm);
         let certificate = self.params().self_signed(key.pair()).unwrap();
-        Credential { chain: vec![self.spoil(certificate.der(), &key)], key }
+        Credential { chain: vec![self.spoil(certificate.der(), &key, None)], key }
     }
 
     fn params(&self) -> CertificateParams {
@@ -199,10 +199,11 @@ impl Leaf {
         params
     }
 
-    fn spoil(&self, der: &[u8], issuer: &Key) -> Vec<u8> {
+    fn spoil(&self, der: &[u8], issuer: &Key, outdated: Option<Outdated>) -> Vec<u8> {
         match der.to_vec() {
             der if self.version_1 => broken::version_1(&der, issuer),
             der if self.sha1 => broken::signed_with_sha1(&der, issuer),
+            der if outdated == Some(Outdated::Rsa1024) => broken::signed_by_weak_rsa(&der),
             der if self.bad_signature => broken::bad_signature(&der),
             der => der,
         }
