@@ -241,11 +241,13 @@ impl ServerCertVerifier for AnyServer {
 }
 
 /// The trust anchors, as webpki holds them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Anchors {
     authorities: Vec<TrustAnchor<'static>>,
     /// The last second of each authority, which webpki does not keep: a context may outlive it.
     ends: Vec<i64>,
+    /// The name of each authority's key, which webpki does not look at.
+    keys: Vec<Option<Vec<u8>>>,
     /// Certificates that vouch for themselves only, each with itself as the anchor: webpki has no
     /// other way to say so.
     themselves: Vec<(CertificateDer<'static>, TrustAnchor<'static>)>,
@@ -253,7 +255,7 @@ struct Anchors {
 
 impl Anchors {
     fn new(roots: &Roots, trust: &Trust) -> Result<Self, Error> {
-        let mut this = Self { authorities: Vec::new(), ends: Vec::new(), themselves: Vec::new() };
+        let mut this = Self::default();
         for trusted in roots.anchors() {
             let Some(anchor) = trust.read_anchor(trusted.der(), read)? else { continue };
             if trusted.kind() == AnchorKind::Itself {
@@ -261,6 +263,7 @@ impl Anchors {
             } else {
                 this.authorities.push(anchor);
                 this.ends.push(trusted.not_after());
+                this.keys.push(trusted.key_identifier().map(<[u8]>::to_vec));
             }
         }
         Ok(this)
@@ -308,21 +311,65 @@ impl Anchors {
                 _ => Ok(()),
             }
         };
-        end_entity.verify_for_usage(
-            algorithms,
-            anchors,
-            intermediates,
-            now,
-            usage,
-            None,
-            Some(&may_issue),
-        )?;
+        end_entity
+            .verify_for_usage(
+                algorithms,
+                anchors,
+                intermediates,
+                now,
+                usage,
+                None,
+                Some(&may_issue),
+            )
+            .map_err(|error| self.refusal(error, &end_entity, presented))?;
         let leaf = Certificate::from(presented.leaf.clone());
         if let Some(name) = presented.name {
             leaf::check_name(&leaf, name)?;
         }
         leaf::check_usage(&leaf)?;
         Ok(())
+    }
+
+    /// The refusal with the reason that every backend tells, where webpki uses one for several faults
+    /// or looks in another order.
+    fn refusal(
+        &self,
+        error: webpki::Error,
+        end_entity: &EndEntityCert<'_>,
+        presented: &Presented<'_>,
+    ) -> Refusal {
+        use CertificateReason as R;
+        let mut refusal = Refusal::from(error);
+        let leaf = Certificate::from(presented.leaf.clone());
+        refusal.reason = match refusal.reason {
+            reason @ (R::BadSignature | R::UnsupportedAlgorithm) => {
+                let fault = presented.issuers().find_map(|issuer| fault(&issuer));
+                fault.unwrap_or_else(|| {
+                    let keys = self.keys_of(end_entity.issuer(), presented);
+                    let is_stranger = leaf::is_by_another_key(&leaf, &keys);
+                    if is_stranger { R::UnknownIssuer } else { reason }
+                })
+            }
+            R::NameConstraints => match presented.name.map(|name| leaf::check_name(&leaf, name)) {
+                Some(Err(_)) => R::NameMismatch,
+                _ => R::NameConstraints,
+            },
+            reason => reason,
+        };
+        refusal
+    }
+
+    /// The keys of all that bear this name.
+    fn keys_of(&self, subject: &[u8], presented: &Presented<'_>) -> Vec<Option<Vec<u8>>> {
+        let authorities = self.authorities.iter().zip(&self.keys);
+        let trusted = authorities.filter(|(authority, _)| authority.subject.as_ref() == subject);
+        let sent = presented.intermediates.iter().filter(|issuer| {
+            EndEntityCert::try_from(*issuer).is_ok_and(|issuer| issuer.subject() == subject)
+        });
+        trusted
+            .map(|(_, key)| key.clone())
+            .chain(sent.map(|der| leaf::key_identifier(&Certificate::from(der.clone()))))
+            .collect()
     }
 }
 
@@ -378,10 +425,7 @@ struct Presented<'a> {
 
 impl Presented<'_> {
     /// Leaves the whole story for the session, and returns what rustls is told.
-    fn refuse(&self, mut refusal: Refusal) -> rustls::Error {
-        if refusal.reason == CertificateReason::BadSignature && self.has_unusable_issuer() {
-            refusal.reason = CertificateReason::UnsupportedAlgorithm;
-        }
+    fn refuse(&self, refusal: Refusal) -> rustls::Error {
         let mut error = Error::certificate(refusal.reason);
         if let Some(details) = self.culprit(refusal.reason) {
             let details = details.of_chain(1 + self.intermediates.len());
@@ -394,14 +438,8 @@ impl Presented<'_> {
         refusal.into_rustls()
     }
 
-    /// Whether a signature may be called bad because it is by a key that is too short: webpki does not
-    /// tell the two apart.
-    fn has_unusable_issuer(&self) -> bool {
-        self.intermediates.iter().any(|issuer| {
-            let checked = leaf::check_issuer(&Certificate::from(issuer.clone()));
-            let reason = checked.err().and_then(|error| error.certificate_reason());
-            reason == Some(CertificateReason::UnsupportedAlgorithm)
-        })
+    fn issuers(&self) -> impl Iterator<Item = Certificate> {
+        self.intermediates.iter().map(|der| Certificate::from(der.clone()))
     }
 
     /// The details of the certificate at fault: of an authority when it is that which has expired.
@@ -418,6 +456,11 @@ impl Presented<'_> {
             .find(at_fault)
             .or_else(|| details(self.leaf))
     }
+}
+
+/// Why no signature by this authority is good, whatever it is.
+fn fault(issuer: &Certificate) -> Option<CertificateReason> {
+    leaf::check_issuer(issuer).err()?.certificate_reason()
 }
 
 /// The name that rustls was given, in our words.

@@ -28,6 +28,7 @@ pub struct Anchor {
     der: CertificateDer<'static>,
     kind: AnchorKind,
     not_after: i64,
+    key_identifier: Option<Vec<u8>>,
 }
 
 impl Anchor {
@@ -90,7 +91,8 @@ impl Anchor {
             (_, false) => return refuse("is neither an authority (CA:TRUE) nor self-signed"),
         };
         let not_after = validity.not_after.timestamp();
-        Ok(Self { der, kind, not_after })
+        let key_identifier = own_key(&parsed).map(<[u8]>::to_vec);
+        Ok(Self { der, kind, not_after, key_identifier })
     }
 
     /// The certificate.
@@ -102,6 +104,11 @@ impl Anchor {
     /// backends whose library keeps no dates of its anchors.
     pub fn not_after(&self) -> i64 {
         self.not_after
+    }
+
+    /// The name that it gives to its key, if any. For backends whose library does not keep it.
+    pub fn key_identifier(&self) -> Option<&[u8]> {
+        self.key_identifier.as_deref()
     }
 
     /// What it vouches for.
@@ -138,14 +145,12 @@ fn is_self_issued(parsed: &X509Certificate<'_>) -> bool {
     if parsed.subject().as_raw() != parsed.issuer().as_raw() {
         return false;
     }
-    let extensions = || parsed.extensions().iter().map(X509Extension::parsed_extension);
-    let own_key = extensions().find_map(|extension| match extension {
-        ParsedExtension::SubjectKeyIdentifier(own) => Some(own),
-        _ => None,
-    });
-    extensions().all(|extension| {
-        let ParsedExtension::AuthorityKeyIdentifier(issuer) = extension else { return true };
-        let other_key = matches!((&issuer.key_identifier, own_key), (Some(a), Some(b)) if a != b);
+    let own_key = own_key(parsed);
+    parsed.extensions().iter().all(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(issuer) = extension.parsed_extension() else {
+            return true;
+        };
+        let other_key = matches!((&issuer.key_identifier, own_key), (Some(a), Some(b)) if a.0 != b);
         let other_serial =
             issuer.authority_cert_serial.is_some_and(|serial| serial != parsed.raw_serial());
         let mut names = issuer.authority_cert_issuer.iter().flatten();
@@ -154,6 +159,14 @@ fn is_self_issued(parsed: &X509Certificate<'_>) -> bool {
             _ => None,
         });
         !other_key && !other_serial && !other_name.unwrap_or(false)
+    })
+}
+
+/// The name that a certificate gives to its key.
+pub(crate) fn own_key<'a>(parsed: &X509Certificate<'a>) -> Option<&'a [u8]> {
+    parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(own) => Some(own.0),
+        _ => None,
     })
 }
 

@@ -12,14 +12,22 @@
 //! | an issuer without the CA flag, if of version 1 or with a key usage | accepted | refused | refused |
 //! | an issuer whose key usage forbids certificate signing | refused | accepted | refused |
 //! | an RSA key of less than 2048 bits | by its security level | refused, as a bad signature | refused |
+//! | an extension that stands twice, names that cannot be read | refused, as of an unknown issuer | refused | refused, as badly encoded |
+//! | a chain of more than 64 KiB | accepted up to 100 KiB | refused | refused, as a breach of the protocol |
+//! | `*.example.com` where an issuer's constraints exclude `www.example.com` | accepted | refused | refused (openssl/openssl#30706) |
+//! | a DNS name that is none, where an issuer's constraints are about DNS names | accepted | refused | refused |
+//!
+//! The last two need the chain that was verified, so a backend asks for them where its library shows it.
 
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, DnsName};
 use webpki::EndEntityCert;
+use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, GeneralSubtree, NameConstraints, ParsedExtension};
 use x509_parser::x509::X509Version;
 
 use crate::checked::{For, unless_passed};
-use crate::{Certificate, CertificateReason, Error, ServerName, public_key};
+use crate::{Certificate, CertificateReason, Error, ErrorKind, ServerName, anchor, public_key};
 
 /// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign and is
 /// not weak.
@@ -27,17 +35,22 @@ use crate::{Certificate, CertificateReason, Error, ServerName, public_key};
 /// # Errors
 ///
 /// `Certificate`: `UnsupportedVersion`, `CaUsedAsEndEntity`, `WrongUsage`, `UnsupportedAlgorithm`,
-/// `BadEncoding`.
+/// `BadEncoding`; as [`check_length`].
 pub fn check_usage(leaf: &Certificate) -> Result<(), Error> {
     unless_passed(leaf, For::Leaf, || usage(leaf))
 }
 
 fn usage(leaf: &Certificate) -> Result<(), Error> {
+    check_length(std::slice::from_ref(leaf))?;
     let parsed = leaf.parsed()?;
     let refuse = |reason| Err(describe(Error::certificate(reason), leaf));
     // Only version 3 can say what a certificate is for (RFC 5280, section 4.1.2.1).
     if parsed.version() != X509Version::V3 {
         return refuse(CertificateReason::UnsupportedVersion);
+    }
+    // RFC 5280, section 4.2: no extension stands twice.
+    if parsed.extensions_map().is_err() || parsed.subject_alternative_name().is_err() {
+        return refuse(CertificateReason::BadEncoding);
     }
     match parsed.basic_constraints() {
         Ok(Some(constraints)) if constraints.value.ca => {
@@ -61,6 +74,21 @@ fn usage(leaf: &Certificate) -> Result<(), Error> {
     }
 }
 
+/// Checks that the certificates that a peer sent are not longer than any backend takes.
+///
+/// # Errors
+///
+/// `Protocol`, for more than 64 KiB.
+pub fn check_length(chain: &[Certificate]) -> Result<(), Error> {
+    match chain.iter().map(|certificate| certificate.der().len()).sum::<usize>() {
+        0..=LONGEST_CHAIN => Ok(()),
+        _ => Err(Error::new(ErrorKind::Protocol).with_detail("a chain of more than 64 KiB")),
+    }
+}
+
+/// What fits into a handshake message of rustls; OpenSSL takes a little more.
+const LONGEST_CHAIN: usize = 0xffff;
+
 /// Checks that a certificate may issue others: it has the CA flag, certificate signing where it
 /// states a key usage (RFC 5280, section 6.1.4 (k) and (n)), and a key as an anchor's must be.
 ///
@@ -79,14 +107,130 @@ fn issues(issuer: &Certificate) -> Result<(), Error> {
         (Ok(constraints), Ok(usage)) => {
             let authority = constraints.is_some_and(|constraints| constraints.value.ca);
             let signs = usage.is_none_or(|usage| usage.value.key_cert_sign());
+            let has_key = parsed.public_key().parsed().is_ok();
             match public_key::fault(parsed.public_key()) {
-                _ if !authority || !signs => CertificateReason::UnknownIssuer,
+                _ if !authority || !signs || !has_key => CertificateReason::UnknownIssuer,
                 Some(_) => CertificateReason::UnsupportedAlgorithm,
                 None => return Ok(()),
             }
         }
     };
     Err(describe(Error::certificate(reason), issuer))
+}
+
+/// Whether a certificate says that another key signed it than those of whoever bears its issuer's name
+/// (RFC 5280, section 4.2.1.1). For backends whose library tries those keys all the same, and finds a
+/// bad signature where others find no issuer.
+///
+/// The keys are told by their subject key identifiers; one without may be any.
+pub fn is_by_another_key(certificate: &Certificate, keys: &[Option<Vec<u8>>]) -> bool {
+    let Ok(parsed) = certificate.parsed() else { return false };
+    let signer =
+        parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(issuer) => {
+                Some(issuer.key_identifier.as_ref()?.0)
+            }
+            _ => None,
+        });
+    let is_another = |key: &Option<Vec<u8>>| matches!((key, signer), (Some(a), Some(b)) if a != b);
+    !keys.is_empty() && keys.iter().all(is_another)
+}
+
+/// The name that a certificate gives to its key, for [`is_by_another_key`].
+pub fn key_identifier(certificate: &Certificate) -> Option<Vec<u8>> {
+    anchor::own_key(&certificate.parsed().ok()?).map(<[u8]>::to_vec)
+}
+
+/// Checks a leaf's DNS names against the name constraints of its issuers, in what the libraries do not
+/// agree on: a wildcard must not stand for a name in an excluded subtree, and where DNS names are
+/// constrained each must be one. The rest of RFC 5280, section 4.2.1.10, is the library's.
+///
+/// The issuers are those of the verified chain, the anchor with them, and asked for only when a name
+/// is a wildcard or malformed.
+///
+/// # Errors
+///
+/// `Certificate`: `NameConstraints`; `BadEncoding`.
+pub fn check_constraints(
+    leaf: &Certificate,
+    issuers: impl IntoIterator<Item = Certificate>,
+) -> Result<(), Error> {
+    if unless_passed(leaf, For::AnyIssuer, || has_plain_names(leaf)).is_ok() {
+        return Ok(());
+    }
+    let parsed = leaf.parsed()?;
+    let names = dns_names(&parsed);
+    for issuer in issuers {
+        let constraints = issuer.parsed()?;
+        let Ok(Some(constraints)) = constraints.name_constraints() else { continue };
+        let NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded } =
+            constraints.value;
+        let (permitted, excluded) = (domains(permitted), domains(excluded));
+        let reach = |name: &str| excluded.iter().any(|domain| wildcard_reaches(name, domain));
+        let reason = if permitted.is_empty() && excluded.is_empty() {
+            continue;
+        } else if !names.iter().all(|name| is_dns_name(name)) {
+            CertificateReason::BadEncoding
+        } else if names.iter().any(|name| reach(name)) {
+            CertificateReason::NameConstraints
+        } else {
+            continue;
+        };
+        return Err(describe(Error::certificate(reason), leaf));
+    }
+    Ok(())
+}
+
+/// Whether the libraries read a leaf's DNS names alike.
+fn has_plain_names(leaf: &Certificate) -> Result<(), Error> {
+    let plain = |name: &&str| is_dns_name(name) && !name.starts_with('*');
+    match dns_names(&leaf.parsed()?).iter().all(plain) {
+        true => Ok(()),
+        false => Err(Error::certificate(CertificateReason::NameConstraints)),
+    }
+}
+
+/// The DNS names of a leaf; what cannot be one is empty.
+fn dns_names<'a>(leaf: &X509Certificate<'a>) -> Vec<&'a str> {
+    let Ok(Some(names)) = leaf.subject_alternative_name() else { return Vec::new() };
+    let names = names.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(*name),
+            GeneralName::Invalid(DNS_NAME, _) => Some(""),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The tag of a dNSName (RFC 5280, section 4.2.1.6).
+const DNS_NAME: Tag = Tag(2);
+
+fn domains<'a>(subtrees: &Option<Vec<GeneralSubtree<'a>>>) -> Vec<&'a str> {
+    let subtrees = subtrees.iter().flatten();
+    subtrees
+        .filter_map(|subtree| match subtree.base {
+            GeneralName::DNSName(domain) => Some(domain),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether a name in a certificate is one, or a wildcard for the names in a domain of two labels or
+/// more.
+fn is_dns_name(name: &str) -> bool {
+    let (domain, least) = name.strip_prefix("*.").map_or((name, 0), |domain| (domain, 1));
+    let labels = domain.matches('.').count();
+    labels >= least && !domain.ends_with('.') && DnsName::try_from(domain).is_ok()
+}
+
+/// Whether a wildcard may stand for the first label of an excluded domain.
+fn wildcard_reaches(name: &str, domain: &str) -> bool {
+    let below = domain.strip_prefix('.').unwrap_or(domain).split_once('.');
+    match (name.strip_prefix("*."), below) {
+        (Some(name), Some((_, below))) => name.eq_ignore_ascii_case(below),
+        _ => false,
+    }
 }
 
 /// Checks that a leaf is for this name (RFC 9525): by its subjectAltName alone, an IP address by an
@@ -129,13 +273,9 @@ fn wildcard_may_stand_for(dns: &str) -> bool {
 }
 
 fn is_named_in_full(leaf: &X509Certificate<'_>, dns: &str) -> bool {
-    let Ok(Some(names)) = leaf.subject_alternative_name() else { return false };
-    names.value.general_names.iter().any(|name| match name {
-        x509_parser::extensions::GeneralName::DNSName(name) => {
-            name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case(dns)
-        }
-        _ => false,
-    })
+    dns_names(leaf)
+        .iter()
+        .any(|name| name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case(dns))
 }
 
 /// The error, with the leaf's details where it can be parsed.
@@ -143,5 +283,36 @@ fn describe(error: Error, leaf: &Certificate) -> Error {
     match leaf.details() {
         Ok(details) => error.with_certificate(details),
         Err(_) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dns_name_is_one_or_a_wildcard_in_a_domain() {
+        for name in ["a.example", "*.example.com", "foo_bar.example", "xn--a.example"] {
+            assert!(is_dns_name(name), "{name}");
+        }
+        for name in
+            ["", ".example.com", "a..b", "a.example.", "*", "*.com", "a b", "*a.example.com"]
+        {
+            assert!(!is_dns_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_reaches_one_label_far() {
+        assert!(wildcard_reaches("*.Example.com", "www.example.com"));
+        assert!(wildcard_reaches("*.example.com", ".www.example.com"));
+        for (name, domain) in [
+            ("*.example.com", "a.www.example.com"),
+            ("*.example.com", "example.org"),
+            ("*.example.com", ""),
+            ("www.example.com", "www.example.com"),
+        ] {
+            assert!(!wildcard_reaches(name, domain), "{name} {domain}");
+        }
     }
 }

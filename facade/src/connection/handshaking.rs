@@ -87,11 +87,14 @@ impl Handshaking {
             Role::Client { name, verification: Some(verification), .. } => (name, *verification),
             Role::Server { checks_clients, .. } => {
                 return match chain.first() {
-                    Some(leaf) if *checks_clients => leaf::check_usage(leaf),
+                    Some(leaf) if *checks_clients => {
+                        leaf::check_length(chain).and_then(|()| leaf::check_usage(leaf))
+                    }
                     _ => Ok(()),
                 };
             }
         };
+        leaf::check_length(chain)?;
         match (verification, chain.first()) {
             (Verification::Nothing, _) => Ok(()),
             (Verification::SkipHostname, Some(leaf)) => leaf::check_usage(leaf),

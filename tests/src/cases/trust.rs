@@ -8,7 +8,7 @@ use polytls::contract::pki_types::CertificateDer;
 use polytls::{Capability, CertificateReason, ErrorKind, Trust, TrustReason as Reason};
 
 use crate::bench::trust_only;
-use crate::pki::{self, Authority, Leaf, Outdated};
+use crate::pki::{self, Authority, Leaf, Unusable};
 use crate::transport::Transport;
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
@@ -129,13 +129,13 @@ fn anchor_without_certificate_signing(bench: &Bench) -> Result<(), Failure> {
 
 /// Libraries refuse such a root only when a chain ends in it, one of them as a bad signature.
 fn anchor_with_weak_key(bench: &Bench) -> Result<(), Failure> {
-    let weak = Authority::named("Weak").outdated(Outdated::Rsa1024).root();
+    let weak = Authority::named("Weak").unusable(Unusable::Rsa1024).root();
     refused(bench, weak.der(), "Weak")
 }
 
 /// Not every library knows the algorithm.
 fn anchor_with_dsa_key(bench: &Bench) -> Result<(), Failure> {
-    let dsa = Authority::named("Last Century").outdated(Outdated::Dsa).root();
+    let dsa = Authority::named("Last Century").unusable(Unusable::Dsa).root();
     refused(bench, dsa.der(), "Last Century")
 }
 

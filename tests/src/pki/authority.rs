@@ -1,11 +1,13 @@
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    Issuer, KeyUsagePurpose, NameConstraints, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CidrSubnet, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyUsagePurpose, NameConstraints,
+    SanType, SubjectPublicKeyInfo,
 };
 
-use super::{Algorithm, Dates, Key, Outdated, broken, pem_text};
+use super::{Algorithm, Dates, Key, Unusable, broken, pem_text};
 
 /// A certificate that signs others, and its key.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub struct Authority {
     pub(super) params: CertificateParams,
     pub(super) key: Key,
     /// The key that stands in the certificate instead of `key`.
-    pub(super) outdated: Option<Outdated>,
+    pub(super) unusable: Option<Unusable>,
     der: Vec<u8>,
     /// This authority and those above it, without the root.
     pub(super) chain: Vec<Vec<u8>>,
@@ -29,8 +31,10 @@ pub struct AuthoritySpec {
     key_usages: Vec<KeyUsagePurpose>,
     extended_key_usages: Vec<ExtendedKeyUsagePurpose>,
     constraints: Option<NameConstraints>,
+    names: Vec<SanType>,
+    extension: Option<CustomExtension>,
     key: Option<Key>,
-    outdated: Option<Outdated>,
+    unusable: Option<Unusable>,
 }
 
 impl Authority {
@@ -44,8 +48,10 @@ impl Authority {
             key_usages: vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign],
             extended_key_usages: Vec::new(),
             constraints: None,
+            names: Vec::new(),
+            extension: None,
             key: None,
-            outdated: None,
+            unusable: None,
         }
     }
 
@@ -92,10 +98,10 @@ impl AuthoritySpec {
         self
     }
 
-    /// With a key that nobody should trust today.
+    /// With another public key in its certificate than its own.
     #[must_use]
-    pub fn outdated(mut self, key: Outdated) -> Self {
-        self.outdated = Some(key);
+    pub fn unusable(mut self, key: Unusable) -> Self {
+        self.unusable = Some(key);
         self
     }
 
@@ -162,6 +168,28 @@ impl AuthoritySpec {
         self
     }
 
+    /// Only for the IPv4 addresses of this machine itself.
+    #[must_use]
+    pub fn permitting_loopback(mut self) -> Self {
+        let loopback = CidrSubnet::from_addr_prefix(Ipv4Addr::LOCALHOST.into(), 8);
+        self.constraints().permitted_subtrees.push(GeneralSubtree::IpAddress(loopback));
+        self
+    }
+
+    /// Only for subjects that begin with this common name.
+    #[must_use]
+    pub fn permitting_common_name(mut self, name: &str) -> Self {
+        self.extension = Some(broken::permitted_subject(name));
+        self
+    }
+
+    /// With a DNS name of its own.
+    #[must_use]
+    pub fn dns(mut self, name: &str) -> Self {
+        self.names.push(SanType::DnsName(name.try_into().unwrap()));
+        self
+    }
+
     fn constraints(&mut self) -> &mut NameConstraints {
         self.constraints.get_or_insert_with(|| NameConstraints {
             permitted_subtrees: Vec::new(),
@@ -171,38 +199,40 @@ impl AuthoritySpec {
 
     /// Made, signed by itself.
     pub fn root(self) -> Arc<Authority> {
-        let outdated = self.outdated;
+        let unusable = self.unusable;
         let (params, key) = self.params();
         let mut der = params.self_signed(key.pair()).unwrap().der().to_vec();
-        if let Some(outdated) = outdated {
-            der = broken::with_public_key(&der, outdated, &key);
+        if let Some(unusable) = unusable {
+            der = broken::with_public_key(&der, unusable, &key);
         }
-        Arc::new(Authority { params, key, outdated, der, chain: Vec::new() })
+        Arc::new(Authority { params, key, unusable, der, chain: Vec::new() })
     }
 
     /// Made, signed by another authority.
     pub fn issued_by(self, issuer: &Authority) -> Arc<Authority> {
-        let outdated = self.outdated;
+        let unusable = self.unusable;
         let (params, key) = self.params();
         let public = SubjectPublicKeyInfo::from_der(&key.public_der()).unwrap();
         let mut der = params.signed_by(&public, &issuer.issuer()).unwrap().der().to_vec();
-        if let Some(outdated) = outdated {
-            der = broken::with_public_key(&der, outdated, issuer.key());
+        if let Some(unusable) = unusable {
+            der = broken::with_public_key(&der, unusable, issuer.key());
         }
         let mut chain = vec![der.clone()];
         chain.extend(issuer.chain.iter().cloned());
-        Arc::new(Authority { params, key, outdated, der, chain })
+        Arc::new(Authority { params, key, unusable, der, chain })
     }
 
     fn params(self) -> (CertificateParams, Key) {
         let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, self.name);
         (params.not_before, params.not_after) = self.dates.range();
         params.is_ca = self.is_ca;
         params.key_usages = self.key_usages;
         params.extended_key_usages = self.extended_key_usages;
         params.name_constraints = self.constraints;
+        params.subject_alt_names = self.names;
+        params.custom_extensions = self.extension.into_iter().collect();
         params.use_authority_key_identifier_extension = true;
         let key = self.key.unwrap_or_else(|| Key::generate(self.algorithm));
         (params, key)

@@ -1,15 +1,19 @@
 //! Certificates that no maker of certificates makes: taken apart, changed and signed again.
 
+use rcgen::{CustomExtension, SanType};
 use rsa::pkcs1v15;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use x509_cert::Certificate;
 use x509_cert::Version;
-use x509_cert::der::asn1::{BitString, Null, ObjectIdentifier};
+use x509_cert::der::asn1::{BitString, Ia5String, Null, ObjectIdentifier, OctetString};
 use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::ext::pkix::NameConstraints;
+use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use super::keys::weak_rsa;
-use super::{Key, Outdated};
+use super::{Key, Unusable};
 
 /// The certificate in version 1, which has no extensions.
 pub(super) fn version_1(der: &[u8], issuer: &Key) -> Vec<u8> {
@@ -20,7 +24,7 @@ pub(super) fn version_1(der: &[u8], issuer: &Key) -> Vec<u8> {
 }
 
 /// The certificate with another public key.
-pub(super) fn with_public_key(der: &[u8], key: Outdated, issuer: &Key) -> Vec<u8> {
+pub(super) fn with_public_key(der: &[u8], key: Unusable, issuer: &Key) -> Vec<u8> {
     let mut certificate = Certificate::from_der(der).unwrap();
     certificate.tbs_certificate.subject_public_key_info =
         SubjectPublicKeyInfoOwned::from_der(&key.public_der()).unwrap();
@@ -52,6 +56,30 @@ pub(super) fn bad_signature(der: &[u8]) -> Vec<u8> {
     certificate.tbs_certificate.serial_number =
         x509_cert::serial_number::SerialNumber::new(&serial).unwrap();
     certificate.to_der().unwrap()
+}
+
+/// A name constraint for subjects that begin with this common name: rcgen's are not what RFC 5280,
+/// section 4.2.1.6, calls a directoryName.
+pub(super) fn permitted_subject(common_name: &str) -> CustomExtension {
+    let base = GeneralName::DirectoryName(format!("CN={common_name}").parse().unwrap());
+    let subtree = GeneralSubtree { base, minimum: 0, maximum: None };
+    let constraints =
+        NameConstraints { permitted_subtrees: Some(vec![subtree]), excluded_subtrees: None };
+    let der = constraints.to_der().unwrap();
+    CustomExtension::from_oid_content(&[2, 5, 29, 30], der)
+}
+
+/// A subjectAltName of these DNS names and an address of five bytes.
+pub(super) fn names_and_malformed_address(names: &[SanType]) -> CustomExtension {
+    let dns = names.iter().filter_map(|name| match name {
+        SanType::DnsName(name) => {
+            Some(GeneralName::DnsName(Ia5String::new(name.as_str()).unwrap()))
+        }
+        _ => None,
+    });
+    let address = GeneralName::IpAddress(OctetString::new([127, 0, 0, 1, 0]).unwrap());
+    let der = dns.chain([address]).collect::<Vec<_>>().to_der().unwrap();
+    CustomExtension::from_oid_content(&[2, 5, 29, 17], der)
 }
 
 fn sign(certificate: Certificate, issuer: &Key) -> Vec<u8> {

@@ -5,6 +5,9 @@ use pkcs8::der::{Decode as _, Encode as _};
 use rcgen::{KeyPair, PublicKeyData as _};
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 
+use x509_cert::der::asn1::BitString;
+use x509_cert::spki::SubjectPublicKeyInfoOwned;
+
 use super::pem_text;
 
 /// A kind of key.
@@ -21,20 +24,28 @@ pub enum Algorithm {
     Rsa2048,
 }
 
-/// A kind of key that nobody should trust today; only an authority's certificate may have one here.
+/// A key that no authority should have today; only an authority's certificate may have one here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outdated {
+pub enum Unusable {
     /// RSA with 1,024 bits.
     Rsa1024,
     /// DSA with 2,048 bits: rustls has never known it. The same key always, and it signs nothing.
     Dsa,
+    /// Bytes that are no RSA key, though the certificate says so.
+    Malformed,
 }
 
-impl Outdated {
+impl Unusable {
     pub(super) fn public_der(self) -> Vec<u8> {
         match self {
             Self::Rsa1024 => weak_rsa().to_public_key().to_public_key_der().unwrap().into_vec(),
             Self::Dsa => pem::parse(DSA_PUBLIC_PEM).unwrap().into_contents(),
+            Self::Malformed => {
+                let der = weak_rsa().to_public_key().to_public_key_der().unwrap();
+                let mut info = SubjectPublicKeyInfoOwned::from_der(der.as_bytes()).unwrap();
+                info.subject_public_key = BitString::from_bytes(b"no key").unwrap();
+                x509_cert::der::Encode::to_der(&info).unwrap()
+            }
         }
     }
 }
