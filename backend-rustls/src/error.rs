@@ -78,6 +78,7 @@ pub(crate) fn webpki_reason(error: &webpki::Error) -> CertificateReason {
         W::BadDer
         | W::BadDerTime
         | W::ExtensionValueInvalid
+        | W::InvalidNetworkMaskConstraint
         | W::InvalidSerialNumber
         | W::MalformedDnsIdentifier
         | W::MalformedExtensions
@@ -92,10 +93,8 @@ pub(crate) fn webpki_reason(error: &webpki::Error) -> CertificateReason {
         W::EmptyEkuExtension | W::RequiredEkuNotFoundContext(_) => R::WrongUsage,
         W::InvalidSignatureForPublicKey => R::BadSignature,
         W::MaximumPathDepthExceeded | W::PathLenConstraintViolated => R::PathTooLong,
-        // Nothing is permitted by a constraint that says nothing.
-        W::InvalidNetworkMaskConstraint
-        | W::MalformedNameConstraint
-        | W::NameConstraintViolation => R::NameConstraints,
+        // Nothing is in a domain that is none, and that is all that OpenSSL can tell.
+        W::MalformedNameConstraint | W::NameConstraintViolation => R::NameConstraints,
         // Whoever signed it is no authority; or no path was found within the bounds of a search.
         W::EndEntityUsedAsCa
         | W::MaximumPathBuildCallsExceeded

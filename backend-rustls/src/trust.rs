@@ -323,11 +323,11 @@ impl Anchors {
             )
             .map_err(|error| self.refusal(error, &end_entity, presented))?;
         let leaf = Certificate::from(presented.leaf.clone());
-        if let Some(name) = presented.name {
-            leaf::check_name(&leaf, name)?;
-        }
         leaf::check_usage(&leaf)?;
-        Ok(())
+        match presented.name {
+            Some(name) => Ok(leaf::check_name(&leaf, name)?),
+            None => Ok(()),
+        }
     }
 
     /// The refusal with the reason that every backend tells, where webpki uses one for several faults
@@ -339,6 +339,7 @@ impl Anchors {
         presented: &Presented<'_>,
     ) -> Refusal {
         use CertificateReason as R;
+        let is_unfit = matches!(error, webpki::Error::EndEntityUsedAsCa);
         let mut refusal = Refusal::from(error);
         let leaf = Certificate::from(presented.leaf.clone());
         refusal.reason = match refusal.reason {
@@ -350,10 +351,16 @@ impl Anchors {
                     if is_stranger { R::UnknownIssuer } else { reason }
                 })
             }
-            R::NameConstraints => match presented.name.map(|name| leaf::check_name(&leaf, name)) {
-                Some(Err(_)) => R::NameMismatch,
-                _ => R::NameConstraints,
-            },
+            // An issuer that webpki found fit, and `may_issue` did not.
+            R::UnknownIssuer if is_unfit => {
+                presented.issuers().find_map(|issuer| fault(&issuer)).unwrap_or(R::UnknownIssuer)
+            }
+            reason @ (R::BadEncoding | R::NameConstraints) => {
+                let checked = presented.name.map(|name| leaf::check_name(&leaf, name));
+                let is_mismatch =
+                    matches!(checked, Some(Err(_))) && leaf::check_usage(&leaf).is_ok();
+                if is_mismatch { R::NameMismatch } else { reason }
+            }
             reason => reason,
         };
         refusal

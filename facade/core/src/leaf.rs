@@ -11,6 +11,7 @@
 //! | an X.509 version 1 leaf | accepted | refused | refused |
 //! | an issuer without the CA flag, if of version 1 or with a key usage | accepted | refused | refused |
 //! | an issuer whose key usage forbids certificate signing | refused | accepted | refused |
+//! | an issuer's name constraint for what is no domain or network | as far as it can be compared | refused | refused |
 //! | an RSA key of less than 2048 bits | by its security level | refused, as a bad signature | refused |
 //! | an extension that stands twice, names that cannot be read | refused, as of an unknown issuer | refused | refused, as badly encoded |
 //! | a chain of more than 64 KiB | accepted up to 100 KiB | refused | refused, as a breach of the protocol |
@@ -49,7 +50,7 @@ fn usage(leaf: &Certificate) -> Result<(), Error> {
         return refuse(CertificateReason::UnsupportedVersion);
     }
     // RFC 5280, section 4.2: no extension stands twice.
-    if parsed.extensions_map().is_err() || parsed.subject_alternative_name().is_err() {
+    if parsed.extensions_map().is_err() || !has_readable_names(&parsed) {
         return refuse(CertificateReason::BadEncoding);
     }
     match parsed.basic_constraints() {
@@ -74,6 +75,23 @@ fn usage(leaf: &Certificate) -> Result<(), Error> {
     }
 }
 
+/// Whether the names can be told apart. What stands in one does not matter if nobody looks for it.
+fn has_readable_names(leaf: &X509Certificate<'_>) -> bool {
+    let names = match leaf.subject_alternative_name() {
+        Ok(names) => names.map_or(&[][..], |names| names.value.general_names.as_slice()),
+        Err(_) => return false,
+    };
+    names.iter().all(|name| match name {
+        // Structures both (RFC 5280, section 4.2.1.6), which the parser does not look into.
+        GeneralName::X400Address(name) | GeneralName::EDIPartyName(name) => {
+            name.header.is_constructed()
+        }
+        // Of a kind that there is, it has bad characters, no more.
+        GeneralName::Invalid(tag, _) => tag.0 <= 8,
+        _ => true,
+    })
+}
+
 /// Checks that the certificates that a peer sent are not longer than any backend takes.
 ///
 /// # Errors
@@ -90,12 +108,13 @@ pub fn check_length(chain: &[Certificate]) -> Result<(), Error> {
 const LONGEST_CHAIN: usize = 0xffff;
 
 /// Checks that a certificate may issue others: it has the CA flag, certificate signing where it
-/// states a key usage (RFC 5280, section 6.1.4 (k) and (n)), and a key as an anchor's must be.
+/// states a key usage (RFC 5280, section 6.1.4 (k) and (n)), a key as an anchor's must be, and name
+/// constraints that say something.
 ///
 /// # Errors
 ///
 /// `Certificate`: `UnknownIssuer`, since no authority issued what stands below;
-/// `UnsupportedAlgorithm`; `BadEncoding`.
+/// `UnsupportedAlgorithm`; `NameConstraints`, for a domain that is none; `BadEncoding`.
 pub fn check_issuer(issuer: &Certificate) -> Result<(), Error> {
     unless_passed(issuer, For::Issuer, || issues(issuer))
 }
@@ -111,11 +130,50 @@ fn issues(issuer: &Certificate) -> Result<(), Error> {
             match public_key::fault(parsed.public_key()) {
                 _ if !authority || !signs || !has_key => CertificateReason::UnknownIssuer,
                 Some(_) => CertificateReason::UnsupportedAlgorithm,
-                None => return Ok(()),
+                None => match constraints_fault(&parsed) {
+                    Some(reason) => reason,
+                    None => return Ok(()),
+                },
             }
         }
     };
     Err(describe(Error::certificate(reason), issuer))
+}
+
+/// What is wrong with the name constraints. A library that does not see it would permit or exclude
+/// other names than are meant.
+fn constraints_fault(issuer: &X509Certificate<'_>) -> Option<CertificateReason> {
+    let constraints = match issuer.name_constraints() {
+        Ok(constraints) => constraints?.value,
+        Err(_) => return Some(CertificateReason::BadEncoding),
+    };
+    let NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded } =
+        constraints;
+    permitted.iter().chain(excluded).flatten().find_map(|subtree| match subtree.base {
+        GeneralName::DNSName(domain) if !is_domain(domain) => {
+            Some(CertificateReason::NameConstraints)
+        }
+        GeneralName::IPAddress(network) if !is_network(network) => {
+            Some(CertificateReason::BadEncoding)
+        }
+        _ => None,
+    })
+}
+
+/// Whether a constraint for DNS names names a domain, or with nothing all of them.
+fn is_domain(domain: &str) -> bool {
+    let domain = domain.strip_prefix('.').unwrap_or(domain);
+    domain.is_empty() || is_dns_name(domain) && !domain.starts_with('*')
+}
+
+/// Whether a constraint for addresses is an address and a mask without gaps, of the same length.
+fn is_network(network: &[u8]) -> bool {
+    let (_, mask) = network.split_at(network.len() / 2);
+    let ones = mask.iter().take_while(|byte| **byte == 0xff).count();
+    let rest = mask.get(ones..).unwrap_or_default();
+    let is_last = |byte: u8| byte.leading_ones() + byte.trailing_zeros() >= 8;
+    let ends = rest.first().is_none_or(|byte| is_last(*byte));
+    matches!(network.len(), 8 | 32) && ends && rest.iter().skip(1).all(|byte| *byte == 0)
 }
 
 /// Whether a certificate says that another key signed it than those of whoever bears its issuer's name
@@ -300,6 +358,23 @@ mod tests {
         {
             assert!(!is_dns_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_constraint_is_a_domain_or_a_network() {
+        for domain in ["", "example.com", ".example.com", "test"] {
+            assert!(is_domain(domain), "{domain}");
+        }
+        for domain in ["*.example.com", "example.com.", "..", "a b"] {
+            assert!(!is_domain(domain), "{domain}");
+        }
+        for mask in [[0, 0, 0, 0], [255, 255, 255, 255], [255, 128, 0, 0]] {
+            assert!(is_network(&[[192, 0, 2, 0], mask].concat()), "{mask:?}");
+        }
+        for mask in [[0, 0, 0, 1], [255, 0, 255, 0], [255, 160, 0, 0], [128, 128, 0, 0]] {
+            assert!(!is_network(&[[192, 0, 2, 0], mask].concat()), "{mask:?}");
+        }
+        assert!(!is_network(&[192, 0, 2, 0]) && !is_network(&[]));
     }
 
     #[test]

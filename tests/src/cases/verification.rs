@@ -28,6 +28,8 @@ pub(super) const CASES: &[Case] = &[
     case("verification::trusted_ca_as_leaf", trusted_ca_as_leaf),
     case("verification::ca_as_leaf_without_signing", ca_as_leaf_without_signing).each_client(),
     case("verification::extension_that_stands_twice", extension_that_stands_twice).each_client(),
+    case("verification::known_extension_that_stands_twice", known_extension_that_stands_twice)
+        .each_client(),
     case("verification::malformed_names", malformed_names).each_client(),
     case("verification::no_subject_alternative_name", no_subject_alternative_name),
     case("verification::ip_address", ip_address),
@@ -59,6 +61,8 @@ pub(super) const CASES: &[Case] = &[
     case("verification::excluded_name", excluded_name),
     case("verification::permitted_name", permitted_name),
     case("verification::malformed_constraint", malformed_constraint),
+    case("verification::malformed_exclusion", malformed_exclusion).each_client(),
+    case("verification::network_with_a_gap", network_with_a_gap).each_client(),
     case("verification::too_many_constraints", too_many_constraints).each_client(),
     case("verification::address_that_is_none_under_constraints", address_that_is_none)
         .each_client(),
@@ -217,11 +221,23 @@ fn extension_that_stands_twice(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A subjectAltName that is not a sequence of names.
+/// The same, of an extension that every library reads.
+fn known_extension_that_stands_twice(bench: &Bench) -> Result<(), Failure> {
+    const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
+    const NO_NAME: &[u8] = &[0x30, 0];
+    let server = Leaf::server().extension(SUBJECT_ALT_NAME, NO_NAME).issued_by(root());
+    refused_from_whoever_serves_it(bench, &server, Reason::BadEncoding)
+}
+
+/// A subjectAltName that is not a sequence of names, one with a name that is none, since an X.400
+/// address is a structure, and one with a name of a kind that does not exist.
 fn malformed_names(bench: &Bench) -> Result<(), Failure> {
     const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
-    let server = Leaf::unnamed().extension(SUBJECT_ALT_NAME, NAME.as_bytes()).issued_by(root());
-    refused_from_whoever_serves_it(bench, &server, Reason::BadEncoding)
+    for content in [NAME.as_bytes(), &[0x30, 3, 0x83, 1, b'x'], &[0x30, 3, 0x8a, 1, b'x']] {
+        let server = Leaf::unnamed().extension(SUBJECT_ALT_NAME, content).issued_by(root());
+        refused_from_whoever_serves_it(bench, &server, Reason::BadEncoding)?;
+    }
+    Ok(())
 }
 
 /// An extension's content that says nothing.
@@ -464,6 +480,21 @@ fn malformed_constraint(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
+/// As above, where nothing would be excluded if nobody looked.
+fn malformed_exclusion(bench: &Bench) -> Result<(), Failure> {
+    let narrow = Authority::named("Narrow").excluding("*.polytls.test").issued_by(root());
+    refused(bench, &Leaf::for_name(NAME).issued_by(&narrow), Reason::NameConstraints)?;
+    Ok(())
+}
+
+/// RFC 5280, section 4.2.1.10: a mask as in RFC 4632.
+fn network_with_a_gap(bench: &Bench) -> Result<(), Failure> {
+    let narrow = Authority::named("Narrow").permitting_network([127, 0, 0, 1], [255, 0, 0, 255]);
+    let server = Leaf::server().issued_by(&narrow.issued_by(root()));
+    refused(bench, &server, Reason::BadEncoding)?;
+    Ok(())
+}
+
 /// Comparing each name to each constraint is bounded by every library.
 fn too_many_constraints(bench: &Bench) -> Result<(), Failure> {
     const MANY: usize = 1_100;
@@ -479,7 +510,9 @@ fn too_many_constraints(bench: &Bench) -> Result<(), Failure> {
 fn address_that_is_none(bench: &Bench) -> Result<(), Failure> {
     let server = || Leaf::for_name(NAME).malformed_address();
     accepted(bench, NAME, &server().issued_by(root()))?;
-    let narrow = Authority::named("Narrow").permitting_loopback().issued_by(root());
+    let narrow = Authority::named("Narrow")
+        .permitting_network([127, 0, 0, 0], [255, 0, 0, 0])
+        .issued_by(root());
     refused(bench, &server().issued_by(&narrow), Reason::BadEncoding)?;
     Ok(())
 }

@@ -1,4 +1,3 @@
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rcgen::{
@@ -168,11 +167,11 @@ impl AuthoritySpec {
         self
     }
 
-    /// Only for the IPv4 addresses of this machine itself.
+    /// Only for the IPv4 addresses in this network, an address and its mask.
     #[must_use]
-    pub fn permitting_loopback(mut self) -> Self {
-        let loopback = CidrSubnet::from_addr_prefix(Ipv4Addr::LOCALHOST.into(), 8);
-        self.constraints().permitted_subtrees.push(GeneralSubtree::IpAddress(loopback));
+    pub fn permitting_network(mut self, address: [u8; 4], mask: [u8; 4]) -> Self {
+        let network = GeneralSubtree::IpAddress(CidrSubnet::V4(address, mask));
+        self.constraints().permitted_subtrees.push(network);
         self
     }
 
