@@ -55,6 +55,7 @@ pub(super) const CASES: &[Case] = &[
     case("verification::intermediate_without_ca_flag", intermediate_without_ca_flag),
     case("verification::intermediate_for_clients_only", intermediate_for_clients_only),
     case("verification::intermediate_with_weak_key", intermediate_with_weak_key).each_client(),
+    case("verification::intermediate_with_dsa_key", intermediate_with_dsa_key).each_client(),
     case("verification::intermediate_with_malformed_key", intermediate_with_malformed_key)
         .each_client(),
     case("verification::name_constraints", name_constraints),
@@ -445,6 +446,12 @@ fn intermediate_for_clients_only(bench: &Bench) -> Result<(), Failure> {
 fn intermediate_with_weak_key(bench: &Bench) -> Result<(), Failure> {
     let weak = Authority::named("Weak").unusable(Unusable::Rsa1024).issued_by(root());
     let server = Leaf::server().issued_by(&weak);
+    refused_from_whoever_serves_it(bench, &server, Reason::UnsupportedAlgorithm)
+}
+
+fn intermediate_with_dsa_key(bench: &Bench) -> Result<(), Failure> {
+    let old = Authority::named("Last Century").unusable(Unusable::Dsa).issued_by(root());
+    let server = Leaf::server().issued_by(&old);
     refused_from_whoever_serves_it(bench, &server, Reason::UnsupportedAlgorithm)
 }
 

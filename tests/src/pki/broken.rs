@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
-use super::keys::weak_rsa;
+use super::keys::{dsa_key, weak_rsa};
 use super::{Key, Unusable};
 
 /// The certificate in version 1, which has no extensions.
@@ -35,14 +35,25 @@ pub(super) fn with_public_key(der: &[u8], key: Unusable, issuer: &Key) -> Vec<u8
 pub(super) fn signed_with_sha1(der: &[u8], issuer: &Key) -> Vec<u8> {
     const SHA1_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5");
     let key = pkcs1v15::SigningKey::<sha1::Sha1>::new(issuer.rsa());
-    sign_by_rsa(der, SHA1_WITH_RSA, |tbs| key.sign(tbs).to_vec())
+    let algorithm = AlgorithmIdentifierOwned { oid: SHA1_WITH_RSA, parameters: Some(Null.into()) };
+    sign_by(der, algorithm, |tbs| key.sign(tbs).to_vec())
 }
 
 /// The certificate signed by an RSA key of 1,024 bits.
 pub(super) fn signed_by_weak_rsa(der: &[u8]) -> Vec<u8> {
     const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
     let key = pkcs1v15::SigningKey::<rsa::sha2::Sha256>::new(weak_rsa().clone());
-    sign_by_rsa(der, SHA256_WITH_RSA, |tbs| key.sign(tbs).to_vec())
+    let algorithm =
+        AlgorithmIdentifierOwned { oid: SHA256_WITH_RSA, parameters: Some(Null.into()) };
+    sign_by(der, algorithm, |tbs| key.sign(tbs).to_vec())
+}
+
+/// The certificate signed by a DSA key.
+pub(super) fn signed_by_dsa(der: &[u8]) -> Vec<u8> {
+    const DSA_WITH_SHA256: ObjectIdentifier =
+        ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.2");
+    let algorithm = AlgorithmIdentifierOwned { oid: DSA_WITH_SHA256, parameters: None };
+    sign_by(der, algorithm, |tbs| dsa_key().sign(tbs).to_vec())
 }
 
 /// The certificate with a signature that does not verify. Both stay well-formed, since what is
@@ -88,9 +99,12 @@ fn sign(certificate: Certificate, issuer: &Key) -> Vec<u8> {
     finish(certificate, &signature)
 }
 
-fn sign_by_rsa(der: &[u8], oid: ObjectIdentifier, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+fn sign_by(
+    der: &[u8],
+    algorithm: AlgorithmIdentifierOwned,
+    sign: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> Vec<u8> {
     let mut certificate = Certificate::from_der(der).unwrap();
-    let algorithm = AlgorithmIdentifierOwned { oid, parameters: Some(Null.into()) };
     certificate.tbs_certificate.signature = algorithm.clone();
     certificate.signature_algorithm = algorithm;
     let tbs = certificate.tbs_certificate.to_der().unwrap();

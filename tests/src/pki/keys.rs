@@ -29,7 +29,8 @@ pub enum Algorithm {
 pub enum Unusable {
     /// RSA with 1,024 bits.
     Rsa1024,
-    /// DSA with 2,048 bits: rustls has never known it. The same key always, and it signs nothing.
+    /// DSA with 2,048 bits: not every library knows it. The same key always, since making one takes
+    /// minutes.
     Dsa,
     /// Bytes that are no RSA key, though the certificate says so.
     Malformed,
@@ -39,7 +40,7 @@ impl Unusable {
     pub(super) fn public_der(self) -> Vec<u8> {
         match self {
             Self::Rsa1024 => weak_rsa().to_public_key().to_public_key_der().unwrap().into_vec(),
-            Self::Dsa => pem::parse(DSA_PUBLIC_PEM).unwrap().into_contents(),
+            Self::Dsa => dsa_key().verifying_key().to_public_key_der().unwrap().into_vec(),
             Self::Malformed => {
                 let der = weak_rsa().to_public_key().to_public_key_der().unwrap();
                 let mut info = SubjectPublicKeyInfoOwned::from_der(der.as_bytes()).unwrap();
@@ -50,9 +51,13 @@ impl Unusable {
     }
 }
 
-/// Made by `openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:2048`, `openssl genpkey
-/// -paramfile` and `openssl pkey -pubout`; the private key is gone.
-const DSA_PUBLIC_PEM: &str = include_str!("dsa-public.pem");
+/// Throw-away key, by `openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:2048` and
+/// `openssl genpkey -paramfile`.
+const DSA_PEM: &str = include_str!("dsa.pem");
+
+pub(super) fn dsa_key() -> dsa::SigningKey {
+    dsa::SigningKey::from_pkcs8_pem(DSA_PEM).unwrap()
+}
 
 /// The process's one RSA key of 1,024 bits.
 pub(super) fn weak_rsa() -> &'static rsa::RsaPrivateKey {

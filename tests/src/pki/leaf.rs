@@ -222,6 +222,7 @@ impl Leaf {
             der if self.version_1 => broken::version_1(&der, issuer),
             der if self.sha1 => broken::signed_with_sha1(&der, issuer),
             der if unusable == Some(Unusable::Rsa1024) => broken::signed_by_weak_rsa(&der),
+            der if unusable == Some(Unusable::Dsa) => broken::signed_by_dsa(&der),
             der if self.bad_signature => broken::bad_signature(&der),
             der => der,
         }
