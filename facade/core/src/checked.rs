@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::{Certificate, ServerName};
 
 /// How many checks a thread remembers, the last ones.
-const KEPT: usize = 16;
+const KEPT: usize = 24;
 
 /// A certificate longer than this is checked each time, so that what is kept has a bound.
 const LONGEST: usize = 4 << 10;
@@ -25,8 +25,10 @@ thread_local! {
 pub(crate) enum For<N> {
     Leaf,
     Issuer,
-    /// A leaf whose names no issuer's constraints need a second look at.
+    /// A leaf whose names need no second look, whatever its issuers' constraints.
     AnyIssuer,
+    /// An issuer without constraints that need one.
+    AnyName,
     Name(N),
 }
 
@@ -36,6 +38,7 @@ impl<N> For<N> {
             Self::Leaf => For::Leaf,
             Self::Issuer => For::Issuer,
             Self::AnyIssuer => For::AnyIssuer,
+            Self::AnyName => For::AnyName,
             Self::Name(of) => For::Name(name(of)),
         }
     }
@@ -53,7 +56,8 @@ impl Check {
             (For::Name(passed), For::Name(name)) => passed == name,
             (For::Leaf, For::Leaf)
             | (For::Issuer, For::Issuer)
-            | (For::AnyIssuer, For::AnyIssuer) => true,
+            | (For::AnyIssuer, For::AnyIssuer)
+            | (For::AnyName, For::AnyName) => true,
             _ => false,
         }
     }
@@ -113,6 +117,7 @@ mod tests {
         assert!(!passes(&one, For::Leaf));
         assert!(!passes(&one, For::Issuer));
         assert!(!passes(&one, For::AnyIssuer));
+        assert!(!passes(&one, For::AnyName));
         assert!(!passes(&other, For::Name(&name)));
         pass(&other, For::Issuer);
         assert!(passes(&other, For::Issuer));

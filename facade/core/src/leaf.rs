@@ -12,13 +12,14 @@
 //! | an issuer without the CA flag, if of version 1 or with a key usage | accepted | refused | refused |
 //! | an issuer whose key usage forbids certificate signing | refused | accepted | refused |
 //! | an issuer's name constraint for what is no domain or network | as far as it can be compared | refused | refused |
-//! | an RSA key of less than 2048 bits | by its security level | refused, as a bad signature | refused |
+//! | a key that is not RSA of 2048 to 8192 bits, on P-256, P-384 or P-521, or Ed25519 | by its security level | refused, some as a bad signature | refused |
 //! | an extension that stands twice, names that cannot be read | refused, as of an unknown issuer | refused | refused, as badly encoded |
 //! | a chain of more than 64 KiB | accepted up to 100 KiB | refused | refused, as a breach of the protocol |
 //! | `*.example.com` where an issuer's constraints exclude `www.example.com` | accepted | refused | refused (openssl/openssl#30706) |
 //! | a DNS name that is none, where an issuer's constraints are about DNS names | accepted | refused | refused |
 //!
-//! The last two need the chain that was verified, so a backend asks for them where its library shows it.
+//! What is about issuers needs the chain that was verified, so a backend asks for it where its library
+//! shows that chain.
 
 use rustls_pki_types::{CertificateDer, DnsName};
 use webpki::EndEntityCert;
@@ -219,22 +220,12 @@ pub fn check_constraints(
     let parsed = leaf.parsed()?;
     let names = dns_names(&parsed);
     for issuer in issuers {
-        let constraints = issuer.parsed()?;
-        let Ok(Some(constraints)) = constraints.name_constraints() else { continue };
-        let NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded } =
-            constraints.value;
-        let (permitted, excluded) = (domains(permitted), domains(excluded));
-        let reach = |name: &str| excluded.iter().any(|domain| wildcard_reaches(name, domain));
-        let reason = if permitted.is_empty() && excluded.is_empty() {
+        if unless_passed(&issuer, For::AnyName, || leaves_names_alone(&issuer)).is_ok() {
             continue;
-        } else if !names.iter().all(|name| is_dns_name(name)) {
-            CertificateReason::BadEncoding
-        } else if names.iter().any(|name| reach(name)) {
-            CertificateReason::NameConstraints
-        } else {
-            continue;
-        };
-        return Err(describe(Error::certificate(reason), leaf));
+        }
+        if let Some(reason) = fault_under(&issuer.parsed()?, &names) {
+            return Err(describe(Error::certificate(reason), leaf));
+        }
     }
     Ok(())
 }
@@ -245,6 +236,30 @@ fn has_plain_names(leaf: &Certificate) -> Result<(), Error> {
     match dns_names(&leaf.parsed()?).iter().all(plain) {
         true => Ok(()),
         false => Err(Error::certificate(CertificateReason::NameConstraints)),
+    }
+}
+
+/// Whether an issuer has no constraints.
+fn leaves_names_alone(issuer: &Certificate) -> Result<(), Error> {
+    match issuer.parsed()?.name_constraints() {
+        Ok(None) => Ok(()),
+        _ => Err(Error::certificate(CertificateReason::NameConstraints)),
+    }
+}
+
+/// What is wrong with these names below this issuer.
+fn fault_under(issuer: &X509Certificate<'_>, names: &[&str]) -> Option<CertificateReason> {
+    let constraints = issuer.name_constraints().ok().flatten()?.value;
+    let NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded } =
+        constraints;
+    let (permitted, excluded) = (domains(permitted), domains(excluded));
+    let reaches = |name: &&&str| excluded.iter().any(|domain| wildcard_reaches(name, domain));
+    if permitted.is_empty() && excluded.is_empty() {
+        None
+    } else if !names.iter().all(|name| is_dns_name(name)) {
+        Some(CertificateReason::BadEncoding)
+    } else {
+        names.iter().find(reaches).map(|_| CertificateReason::NameConstraints)
     }
 }
 

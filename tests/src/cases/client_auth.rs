@@ -39,12 +39,12 @@ pub(super) const CASES: &[Case] = &[
     case("client_auth::ca_as_leaf", ca_as_leaf),
     case("client_auth::missing_intermediate", missing_intermediate),
     path("client_auth::excluded_name_by_wildcard", excluded_name_by_wildcard),
-    path("client_auth::common_name_under_constraints", common_name_under_constraints),
+    path("client_auth::common_name_is_no_name", common_name_is_no_name),
     path("client_auth::too_long_chain", too_long_chain),
     path("client_auth::issuer_with_another_key", issuer_with_another_key),
     path("client_auth::self_issued_is_not_counted", self_issued_is_not_counted),
     path("client_auth::self_issued_is_not_constrained", self_issued_is_not_constrained),
-    path("client_auth::common_name_permitted", common_name_permitted),
+    path("client_auth::permitted_subject", permitted_subject),
     path("client_auth::other_path_to_trust", other_path_to_trust),
     path("client_auth::other_path_without_constraint", other_path_without_constraint),
     case("client_auth::every_key_algorithm", every_key_algorithm),
@@ -236,7 +236,7 @@ fn excluded_name_by_wildcard(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-fn common_name_under_constraints(bench: &Bench) -> Result<(), Failure> {
+fn common_name_is_no_name(bench: &Bench) -> Result<(), Failure> {
     let narrow = issued(Authority::named("Narrow").permitting("polytls.test"));
     accepted(bench, &Leaf::client("www.other.test").issued_by(&narrow))
 }
@@ -273,7 +273,7 @@ fn self_issued_is_not_constrained(bench: &Bench) -> Result<(), Failure> {
     accepted(bench, &Leaf::client("c").issued_by(&renewed))
 }
 
-fn common_name_permitted(bench: &Bench) -> Result<(), Failure> {
+fn permitted_subject(bench: &Bench) -> Result<(), Failure> {
     let narrow = |name| issued(Authority::named("Narrow").permitting_common_name(name));
     let other = Leaf::client("c").issued_by(&narrow("other"));
     refused(bench, &other, ClientAuth::Required(root()), Reason::NameConstraints)?;

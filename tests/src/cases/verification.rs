@@ -13,7 +13,7 @@ use crate::transport::Transport;
 use crate::{Bench, Case, Failure, ensure, ensure_eq};
 
 /// Where a verdict is the same however the bytes come, two transports are enough.
-const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
+pub(super) const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
     Case::new(name, run).transports(&[Transport::Whole, Transport::Tokio])
 }
 
@@ -58,21 +58,6 @@ pub(super) const CASES: &[Case] = &[
     case("verification::intermediate_with_dsa_key", intermediate_with_dsa_key).each_client(),
     case("verification::intermediate_with_malformed_key", intermediate_with_malformed_key)
         .each_client(),
-    case("verification::name_constraints", name_constraints),
-    case("verification::excluded_name", excluded_name),
-    case("verification::permitted_name", permitted_name),
-    case("verification::malformed_constraint", malformed_constraint),
-    case("verification::malformed_exclusion", malformed_exclusion).each_client(),
-    case("verification::network_with_a_gap", network_with_a_gap).each_client(),
-    case("verification::too_many_constraints", too_many_constraints).each_client(),
-    case("verification::address_that_is_none_under_constraints", address_that_is_none)
-        .each_client(),
-    case("verification::excluded_name_by_wildcard", excluded_name_by_wildcard).each_client(),
-    case("verification::name_that_is_none_under_constraints", name_that_is_none_under_constraints)
-        .each_client(),
-    case("verification::common_name_under_constraints", common_name_under_constraints)
-        .each_client(),
-    case("verification::common_name_permitted", common_name_permitted).each_client(),
     case("verification::path_too_long", path_too_long),
     case("verification::self_issued_is_not_counted", self_issued_is_not_counted).each_client(),
     case("verification::self_issued_is_not_constrained", self_issued_is_not_constrained)
@@ -106,11 +91,15 @@ fn judge<T>(outcome: Result<T, Error>, reason: Reason) -> Result<Error, Failure>
     Ok(error)
 }
 
-fn refused(bench: &Bench, server: &Credential, reason: Reason) -> Result<Error, Failure> {
+pub(super) fn refused(
+    bench: &Bench,
+    server: &Credential,
+    reason: Reason,
+) -> Result<Error, Failure> {
     refused_for(bench, NAME, &bench.client().build()?, server, reason)
 }
 
-fn accepted(bench: &Bench, name: &str, server: &Credential) -> Result<(), Failure> {
+pub(super) fn accepted(bench: &Bench, name: &str, server: &Credential) -> Result<(), Failure> {
     let server = bench.server_with(server).build()?;
     bench.connects_to(name, &bench.client().build()?, &server)?;
     Ok(())
@@ -126,7 +115,7 @@ fn details_are_told(bench: &Bench) -> bool {
     bench.client_can(capability)
 }
 
-fn root() -> &'static Authority {
+pub(super) fn root() -> &'static Authority {
     &pki::standard().root
 }
 
@@ -459,108 +448,6 @@ fn intermediate_with_malformed_key(bench: &Bench) -> Result<(), Failure> {
     let keyless = Authority::named("Keyless").unusable(Unusable::Malformed).issued_by(root());
     let server = Leaf::server().issued_by(&keyless);
     refused_from_whoever_serves_it(bench, &server, Reason::UnknownIssuer)
-}
-
-fn name_constraints(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").permitting("other.test").issued_by(root());
-    let server = Leaf::for_name(NAME).issued_by(&narrow);
-    refused(bench, &server, Reason::NameConstraints)?;
-    Ok(())
-}
-
-fn excluded_name(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").excluding("polytls.test").issued_by(root());
-    let server = Leaf::for_name(NAME).issued_by(&narrow);
-    refused(bench, &server, Reason::NameConstraints)?;
-    Ok(())
-}
-
-fn permitted_name(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").permitting("polytls.test").issued_by(root());
-    accepted(bench, NAME, &Leaf::for_name(NAME).issued_by(&narrow))
-}
-
-/// A wildcard has no place in a constraint.
-fn malformed_constraint(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").permitting("*.polytls.test").issued_by(root());
-    refused(bench, &Leaf::for_name(NAME).issued_by(&narrow), Reason::NameConstraints)?;
-    Ok(())
-}
-
-/// As above, where nothing would be excluded if nobody looked.
-fn malformed_exclusion(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").excluding("*.polytls.test").issued_by(root());
-    refused(bench, &Leaf::for_name(NAME).issued_by(&narrow), Reason::NameConstraints)?;
-    Ok(())
-}
-
-/// RFC 5280, section 4.2.1.10: a mask as in RFC 4632.
-fn network_with_a_gap(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").permitting_network([127, 0, 0, 1], [255, 0, 0, 255]);
-    let server = Leaf::server().issued_by(&narrow.issued_by(root()));
-    refused(bench, &server, Reason::BadEncoding)?;
-    Ok(())
-}
-
-/// Comparing each name to each constraint is bounded by every library.
-fn too_many_constraints(bench: &Bench) -> Result<(), Failure> {
-    const MANY: usize = 1_100;
-    let name = |number| format!("{number}.other.test");
-    let narrow = (0..MANY).fold(Authority::named("Narrow"), |it, n| it.excluding(&name(n)));
-    let narrow = narrow.issued_by(root());
-    let server = (MANY..2 * MANY).fold(Leaf::server(), |it, number| it.dns(&name(number)));
-    refused(bench, &server.issued_by(&narrow), Reason::Other)?;
-    Ok(())
-}
-
-/// Five bytes are no address, so nobody can say that it is permitted.
-fn address_that_is_none(bench: &Bench) -> Result<(), Failure> {
-    let server = || Leaf::for_name(NAME).malformed_address();
-    accepted(bench, NAME, &server().issued_by(root()))?;
-    let narrow = Authority::named("Narrow")
-        .permitting_network([127, 0, 0, 0], [255, 0, 0, 0])
-        .issued_by(root());
-    refused(bench, &server().issued_by(&narrow), Reason::BadEncoding)?;
-    Ok(())
-}
-
-/// Go's CVE-2025-61727: what a wildcard stands for is excluded, though the wildcard is not.
-fn excluded_name_by_wildcard(bench: &Bench) -> Result<(), Failure> {
-    let other = Authority::named("Narrow").excluding("deep.other.polytls.test").issued_by(root());
-    accepted(bench, NAME, &Leaf::for_name("*.polytls.test").issued_by(&other))?;
-    let narrow = Authority::named("Narrow").excluding(NAME).issued_by(root());
-    let server = Leaf::for_name("*.polytls.test").issued_by(&narrow);
-    refused(bench, &server, Reason::NameConstraints)?;
-    Ok(())
-}
-
-/// Nobody can say of such a name that it is permitted.
-fn name_that_is_none_under_constraints(bench: &Bench) -> Result<(), Failure> {
-    let server = || Leaf::for_name(NAME).dns(".polytls.test");
-    accepted(bench, NAME, &server().issued_by(root()))?;
-    let narrow = Authority::named("Narrow").permitting("polytls.test").issued_by(root());
-    refused(bench, &server().issued_by(&narrow), Reason::BadEncoding)?;
-    Ok(())
-}
-
-/// A common name is no name of a server, so constraints for DNS names are not about it.
-fn common_name_under_constraints(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").permitting("polytls.test").issued_by(root());
-    let server = Leaf::unnamed().common_name("www.other.test").ip(pki::ADDRESS).issued_by(&narrow);
-    let context = bench.server_with(&server).build()?;
-    bench.connects_to("127.0.0.1", &bench.client().build()?, &context)?;
-    if bench.client_can(Capability::SkipHostname) {
-        let client = bench.client().danger_verification(Verification::SkipHostname);
-        bench.connects_to("127.0.0.1", &client.build()?, &context)?;
-    }
-    Ok(())
-}
-
-/// Constraints for the subject are kept.
-fn common_name_permitted(bench: &Bench) -> Result<(), Failure> {
-    let narrow = |name| Authority::named("Narrow").permitting_common_name(name).issued_by(root());
-    refused(bench, &Leaf::server().issued_by(&narrow("other")), Reason::NameConstraints)?;
-    accepted(bench, NAME, &Leaf::server().issued_by(&narrow("suite server")))
 }
 
 /// RFC 5280, section 4.2.1.9: an authority that changes its key certifies itself.

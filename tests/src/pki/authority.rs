@@ -6,6 +6,9 @@ use rcgen::{
     SanType, SubjectPublicKeyInfo,
 };
 
+use x509_cert::der::asn1::Ia5String;
+use x509_cert::ext::pkix::name::GeneralName;
+
 use super::{Algorithm, Dates, Key, Unusable, broken, pem_text};
 
 /// A certificate that signs others, and its key.
@@ -178,7 +181,24 @@ impl AuthoritySpec {
     /// Only for subjects that begin with this common name.
     #[must_use]
     pub fn permitting_common_name(mut self, name: &str) -> Self {
-        self.extension = Some(broken::permitted_subject(name));
+        let subject = format!("CN={name}").parse().unwrap();
+        self.extension = Some(broken::permitted(GeneralName::DirectoryName(subject)));
+        self
+    }
+
+    /// Only for URIs with this host.
+    #[must_use]
+    pub fn permitting_uri(mut self, host: &str) -> Self {
+        let host = GeneralName::UniformResourceIdentifier(Ia5String::new(host).unwrap());
+        self.extension = Some(broken::permitted(host));
+        self
+    }
+
+    /// Only for mail addresses at this host.
+    #[must_use]
+    pub fn permitting_mail(mut self, host: &str) -> Self {
+        let host = GeneralName::Rfc822Name(Ia5String::new(host).unwrap());
+        self.extension = Some(broken::permitted(host));
         self
     }
 

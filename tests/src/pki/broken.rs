@@ -69,10 +69,9 @@ pub(super) fn bad_signature(der: &[u8]) -> Vec<u8> {
     certificate.to_der().unwrap()
 }
 
-/// A name constraint for subjects that begin with this common name: rcgen's are not what RFC 5280,
-/// section 4.2.1.6, calls a directoryName.
-pub(super) fn permitted_subject(common_name: &str) -> CustomExtension {
-    let base = GeneralName::DirectoryName(format!("CN={common_name}").parse().unwrap());
+/// A constraint that permits the names below this one: rcgen knows not every kind, and its
+/// directoryName is not what RFC 5280, section 4.2.1.6, calls one.
+pub(super) fn permitted(base: GeneralName) -> CustomExtension {
     let subtree = GeneralSubtree { base, minimum: 0, maximum: None };
     let constraints =
         NameConstraints { permitted_subtrees: Some(vec![subtree]), excluded_subtrees: None };

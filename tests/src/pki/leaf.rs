@@ -80,6 +80,20 @@ impl Leaf {
         self
     }
 
+    /// With a URI.
+    #[must_use]
+    pub fn uri(mut self, uri: &str) -> Self {
+        self.names.push(SanType::URI(uri.try_into().unwrap()));
+        self
+    }
+
+    /// With a mail address.
+    #[must_use]
+    pub fn mail(mut self, address: &str) -> Self {
+        self.names.push(SanType::Rfc822Name(address.try_into().unwrap()));
+        self
+    }
+
     /// With another common name.
     #[must_use]
     pub fn common_name(mut self, name: &str) -> Self {
