@@ -4,9 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use polytls::{
-    Capability, CertificateReason as Reason, ClientContext, Error, ErrorKind, Verification,
-};
+use polytls::{Capability, CertificateReason as Reason, ClientContext, Error, ErrorKind};
 
 use crate::pki::{self, Algorithm, Authority, Credential, Leaf, NAME, Unusable};
 use crate::transport::Transport;
