@@ -41,6 +41,7 @@ pub(super) const CASES: &[Case] = &[
     path("client_auth::excluded_name_by_wildcard", excluded_name_by_wildcard),
     path("client_auth::common_name_is_no_name", common_name_is_no_name),
     path("client_auth::too_long_chain", too_long_chain),
+    path("client_auth::huge_chain", huge_chain),
     path("client_auth::issuer_with_another_key", issuer_with_another_key),
     path("client_auth::self_issued_is_not_counted", self_issued_is_not_counted),
     path("client_auth::self_issued_is_not_constrained", self_issued_is_not_constrained),
@@ -251,6 +252,19 @@ fn too_long_chain(bench: &Bench) -> Result<(), Failure> {
     };
     accepted(bench, &under(6))?;
     refused(bench, &under(7), ClientAuth::Required(root()), Reason::PathTooLong)?;
+    Ok(())
+}
+
+/// Each certificate is short enough, all of them together are not.
+fn huge_chain(bench: &Bench) -> Result<(), Failure> {
+    const PADDING: &[u64] = &[1, 3, 6, 1, 4, 1, 55738, 666, 2];
+    let root = &pki::standard().root;
+    let padded = || Leaf::client("c").extension(PADDING, &[0; 30_000]).issued_by(root);
+    let two = padded().and(padded().leaf());
+    accepted(bench, &two)?;
+    let client = presenting(bench, &two.and(padded().leaf()))?;
+    let server = asking(bench, ClientAuth::Required(self::root()))?;
+    expect_kind(bench.verdict(&client, &server)?.server, ErrorKind::Protocol)?;
     Ok(())
 }
 
