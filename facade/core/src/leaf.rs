@@ -12,7 +12,8 @@
 //! | an issuer without the CA flag, if of version 1 or with a key usage | accepted | refused | refused |
 //! | an issuer whose key usage forbids certificate signing | refused | accepted | refused |
 //! | an issuer's name constraint for what is no domain or network | as far as it can be compared | refused | refused |
-//! | a key that is not RSA of 2048 to 8192 bits, on P-256, P-384 or P-521, or Ed25519 | by its security level | refused, some as a bad signature | refused |
+//! | an RSA key of less than 2048 or more than 8192 bits | by its security level | refused, as a bad signature | refused |
+//! | an issuer's key that is not RSA, on P-256, P-384 or P-521, or Ed25519 | by its security level | refused | refused |
 //! | an extension that stands twice, names that cannot be read | refused, as of an unknown issuer | refused | refused, as badly encoded |
 //! | a chain of more than 64 KiB | accepted up to 100 KiB | refused | refused, as a breach of the protocol |
 //! | `*.example.com` where an issuer's constraints exclude `www.example.com` | accepted | refused | refused (openssl/openssl#30706) |
@@ -70,9 +71,9 @@ fn usage(leaf: &Certificate) -> Result<(), Error> {
         Ok(_) => {}
         Err(_) => return refuse(CertificateReason::BadEncoding),
     }
-    match public_key::fault(parsed.public_key()) {
-        Some(_) => refuse(CertificateReason::UnsupportedAlgorithm),
-        None => Ok(()),
+    match public_key::is_rsa_of_other_size(parsed.public_key()) {
+        true => refuse(CertificateReason::UnsupportedAlgorithm),
+        false => Ok(()),
     }
 }
 
