@@ -88,8 +88,8 @@ fn has_readable_names(leaf: &X509Certificate<'_>) -> bool {
         GeneralName::X400Address(name) | GeneralName::EDIPartyName(name) => {
             name.header.is_constructed()
         }
-        // Of a kind that there is, it has bad characters, no more.
-        GeneralName::Invalid(tag, _) => tag.0 <= 8,
+        // A mail address, a DNS name or a URI has bad characters, no more.
+        GeneralName::Invalid(tag, _) => matches!(tag.0, 1 | 2 | 6),
         _ => true,
     })
 }

@@ -217,11 +217,12 @@ fn known_extension_that_stands_twice(bench: &Bench) -> Result<(), Failure> {
     refused_from_whoever_serves_it(bench, &server, Reason::BadEncoding)
 }
 
-/// A subjectAltName that is not a sequence of names, one with a name that is none, since an X.400
-/// address is a structure, and one with a name of a kind that does not exist.
+/// A subjectAltName that is not a sequence of names, two with a name that is none, since an X.400
+/// address and a directoryName are structures, and one with a name of a kind that does not exist.
 fn malformed_names(bench: &Bench) -> Result<(), Failure> {
     const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
-    for content in [NAME.as_bytes(), &[0x30, 3, 0x83, 1, b'x'], &[0x30, 3, 0x8a, 1, b'x']] {
+    let of_kind = |tag| [0x30, 3, tag, 1, b'x'];
+    for content in [NAME.as_bytes(), &of_kind(0x83), &of_kind(0x84), &of_kind(0x8a)] {
         let server = Leaf::unnamed().extension(SUBJECT_ALT_NAME, content).issued_by(root());
         refused_from_whoever_serves_it(bench, &server, Reason::BadEncoding)?;
     }
