@@ -8,7 +8,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::x509::X509Version;
 
 use crate::certificate::{name_text, now};
-use crate::{Certificate, Error, TrustReason, public_key};
+use crate::{Certificate, Error, TrustReason, leaf, public_key};
 
 /// What a trusted certificate vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ impl Anchor {
     /// authority whose key usage, if stated, includes certificate signing (RFC 5280, section
     /// 4.2.1.3), or self-issued; without a critical extension that nobody knows; and with a key that
     /// every backend can verify signatures with and that is not weak: RSA of 2048 to 8192 bits, the
-    /// curves P-256, P-384 and P-521, Ed25519.
+    /// curves P-256, P-384 and P-521, Ed25519; and no name constraint may be malformed.
     ///
     /// A self-issued certificate that does not say whether it is an authority, but that OpenSSL
     /// would take for one (version 1, or a key usage that includes certificate signing), is refused:
@@ -67,6 +67,9 @@ impl Anchor {
         }
         if let Some(fault) = public_key::fault(parsed.public_key()) {
             return refuse(fault);
+        }
+        if leaf::constraints_fault(&parsed).is_some() {
+            return refuse("has a name constraint for what is no domain or network");
         }
         let self_issued = is_self_issued(&parsed);
         let stated = match parsed.basic_constraints() {

@@ -144,7 +144,7 @@ fn issues(issuer: &Certificate) -> Result<(), Error> {
 
 /// What is wrong with the name constraints. A library that does not see it would permit or exclude
 /// other names than are meant.
-fn constraints_fault(issuer: &X509Certificate<'_>) -> Option<CertificateReason> {
+pub(crate) fn constraints_fault(issuer: &X509Certificate<'_>) -> Option<CertificateReason> {
     let constraints = match issuer.name_constraints() {
         Ok(constraints) => constraints?.value,
         Err(_) => return Some(CertificateReason::BadEncoding),

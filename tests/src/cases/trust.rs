@@ -34,6 +34,7 @@ pub(super) const CASES: &[Case] = &[
     built("trust::anchor_without_certificate_signing", anchor_without_certificate_signing),
     built("trust::anchor_with_weak_key", anchor_with_weak_key),
     built("trust::anchor_with_dsa_key", anchor_with_dsa_key),
+    built("trust::anchor_with_malformed_constraint", anchor_with_malformed_constraint),
     built("trust::leaf_as_anchor", leaf_as_anchor),
     built("trust::one_bad_anchor_among_good_ones", one_bad_anchor_among_good_ones),
     built("trust::not_a_certificate", not_a_certificate).holds(&["B3"]),
@@ -137,6 +138,14 @@ fn anchor_with_weak_key(bench: &Bench) -> Result<(), Failure> {
 fn anchor_with_dsa_key(bench: &Bench) -> Result<(), Failure> {
     let dsa = Authority::named("Last Century").unusable(Unusable::Dsa).root();
     refused(bench, dsa.der(), "Last Century")
+}
+
+/// Libraries say so only of some chains below it, or never.
+fn anchor_with_malformed_constraint(bench: &Bench) -> Result<(), Failure> {
+    let wild = Authority::named("Wild").excluding("*.polytls.test").root();
+    refused(bench, wild.der(), "Wild")?;
+    let gap = Authority::named("Gap").permitting_network([127, 0, 0, 1], [255, 0, 0, 255]).root();
+    refused(bench, gap.der(), "Gap")
 }
 
 /// Neither an authority nor its own issuer.
