@@ -7,7 +7,6 @@ use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslRef, SslSession, SslSessionCacheMode,
     SslVerifyMode,
 };
-use openssl::x509::verify::X509CheckFlags;
 use polytls_core::{
     Backend, ClientConfig, Connector, Error, ErrorKind, Resumption, ServerName, Session,
     Verification,
@@ -118,7 +117,7 @@ fn alpn_list(protocols: &[Vec<u8>]) -> Vec<u8> {
 /// Has the library check the name too. The setter of the flags replaces those that were set.
 pub(crate) fn expect_name(ssl: &mut SslRef, name: &ServerName) -> Result<(), ErrorStack> {
     let rules = ssl.param_mut();
-    rules.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS | X509CheckFlags::NEVER_CHECK_SUBJECT);
+    rules.set_hostflags(trust::HOST_FLAGS);
     match (name.dns_name(), name.ip_address()) {
         (_, Some(address)) => rules.set_ip(address),
         (Some(dns), None) => rules.set_host(dns),

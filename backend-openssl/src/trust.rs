@@ -9,7 +9,7 @@ use openssl::error::ErrorStack;
 use openssl::ssl::{SslContextBuilder, SslRef, SslVerifyMode};
 use openssl::stack::StackRef;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
-use openssl::x509::verify::X509VerifyFlags;
+use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags};
 use openssl::x509::{
     X509, X509Name, X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult,
 };
@@ -63,6 +63,10 @@ impl Verifier {
         store: X509Store,
     ) {
         context.set_cert_store(store);
+        // webpki's bound, which cannot be moved.
+        context.set_verify_depth(MOST_INTERMEDIATES);
+        // The library holds a common name to name constraints if a name might be looked for there.
+        context.verify_param_mut().set_hostflags(HOST_FLAGS);
         context.set_verify_callback(mode, move |accepted, chain| self.judge(accepted, chain));
     }
 
@@ -110,6 +114,8 @@ impl Verifier {
 
     fn check_leaf(&self, leaf: &Certificate, chain: &X509StoreContextRef) -> Result<(), Error> {
         leaf::check_usage(leaf)?;
+        let issuers = chain.chain().into_iter().flatten().skip(1);
+        leaf::check_constraints(leaf, issuers.map(certificate))?;
         match ssl(chain).and_then(Peer::of).and_then(Peer::name) {
             Some(name) if self.verification == Verification::Full => leaf::check_name(leaf, name),
             _ => Ok(()),
@@ -121,6 +127,13 @@ impl Verifier {
             && self.themselves.iter().any(|trusted| trusted.as_ref() == leaf.der())
     }
 }
+
+/// How many authorities may stand between the leaf and the anchor.
+const MOST_INTERMEDIATES: u32 = 6;
+
+/// How names are compared.
+pub(crate) const HOST_FLAGS: X509CheckFlags =
+    X509CheckFlags::NO_PARTIAL_WILDCARDS.union(X509CheckFlags::NEVER_CHECK_SUBJECT);
 
 /// A self-signed leaf that is not in the store.
 const X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: i32 = 18;

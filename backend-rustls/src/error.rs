@@ -82,7 +82,6 @@ pub(crate) fn webpki_reason(error: &webpki::Error) -> CertificateReason {
         | W::InvalidSerialNumber
         | W::MalformedDnsIdentifier
         | W::MalformedExtensions
-        | W::MalformedNameConstraint
         | W::SignatureAlgorithmMismatch
         | W::TrailingData(_) => R::BadEncoding,
         W::CaUsedAsEndEntity => R::CaUsedAsEndEntity,
@@ -94,9 +93,13 @@ pub(crate) fn webpki_reason(error: &webpki::Error) -> CertificateReason {
         W::EmptyEkuExtension | W::RequiredEkuNotFoundContext(_) => R::WrongUsage,
         W::InvalidSignatureForPublicKey => R::BadSignature,
         W::MaximumPathDepthExceeded | W::PathLenConstraintViolated => R::PathTooLong,
-        W::NameConstraintViolation => R::NameConstraints,
-        // Whoever signed it is no authority.
-        W::EndEntityUsedAsCa | W::UnknownIssuer => R::UnknownIssuer,
+        // Nothing is in a domain that is none, and that is all that OpenSSL can tell.
+        W::MalformedNameConstraint | W::NameConstraintViolation => R::NameConstraints,
+        // Whoever signed it is no authority; or no path was found within the bounds of a search.
+        W::EndEntityUsedAsCa
+        | W::MaximumPathBuildCallsExceeded
+        | W::MaximumSignatureChecksExceeded
+        | W::UnknownIssuer => R::UnknownIssuer,
         W::UnsupportedCertVersion => R::UnsupportedVersion,
         W::UnsupportedSignatureAlgorithmContext(_)
         | W::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => R::UnsupportedAlgorithm,

@@ -243,12 +243,14 @@ impl ServerCertVerifier for AnyServer {
 }
 
 /// The trust anchors, as webpki holds them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Anchors {
     algorithms: Vec<Remembering>,
     authorities: Vec<TrustAnchor<'static>>,
     /// The last second of each authority, which webpki does not keep: a context may outlive it.
     ends: Vec<i64>,
+    /// The name of each authority's key, which webpki does not look at.
+    keys: Vec<Option<Vec<u8>>>,
     /// Certificates that vouch for themselves only, each with itself as the anchor: webpki has no
     /// other way to say so.
     themselves: Vec<(CertificateDer<'static>, TrustAnchor<'static>)>,
@@ -260,12 +262,8 @@ impl Anchors {
         trust: &Trust,
         schemes: WebPkiSupportedAlgorithms,
     ) -> Result<Self, Error> {
-        let mut this = Self {
-            algorithms: schemes.all.iter().map(|algorithm| Remembering(*algorithm)).collect(),
-            authorities: Vec::new(),
-            ends: Vec::new(),
-            themselves: Vec::new(),
-        };
+        let algorithms = schemes.all.iter().map(|algorithm| Remembering(*algorithm)).collect();
+        let mut this = Self { algorithms, ..Self::default() };
         for trusted in roots.anchors() {
             let Some(anchor) = trust.read_anchor(trusted.der(), read)? else { continue };
             if trusted.kind() == AnchorKind::Itself {
@@ -273,6 +271,7 @@ impl Anchors {
             } else {
                 this.authorities.push(anchor);
                 this.ends.push(trusted.not_after());
+                this.keys.push(trusted.key_identifier().map(<[u8]>::to_vec));
             }
         }
         Ok(this)
@@ -321,21 +320,72 @@ impl Anchors {
         };
         let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
             self.algorithms.iter().map(|algorithm| algorithm as _).collect();
-        end_entity.verify_for_usage(
-            &algorithms,
-            anchors,
-            intermediates,
-            now,
-            usage,
-            None,
-            Some(&may_issue),
-        )?;
+        end_entity
+            .verify_for_usage(
+                &algorithms,
+                anchors,
+                intermediates,
+                now,
+                usage,
+                None,
+                Some(&may_issue),
+            )
+            .map_err(|error| self.refusal(error, &end_entity, presented))?;
         let leaf = Certificate::from(presented.leaf.clone());
-        if let Some(name) = presented.name {
-            leaf::check_name(&leaf, name)?;
-        }
         leaf::check_usage(&leaf)?;
-        Ok(())
+        match presented.name {
+            Some(name) => Ok(leaf::check_name(&leaf, name)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The refusal with the reason that every backend tells, where webpki uses one for several faults
+    /// or looks in another order.
+    fn refusal(
+        &self,
+        error: webpki::Error,
+        end_entity: &EndEntityCert<'_>,
+        presented: &Presented<'_>,
+    ) -> Refusal {
+        use CertificateReason as R;
+        let is_unfit = matches!(error, webpki::Error::EndEntityUsedAsCa);
+        let mut refusal = Refusal::from(error);
+        let leaf = Certificate::from(presented.leaf.clone());
+        refusal.reason = match refusal.reason {
+            reason @ (R::BadSignature | R::UnsupportedAlgorithm) => {
+                let fault = presented.issuers().find_map(|issuer| fault(&issuer));
+                fault.unwrap_or_else(|| {
+                    let keys = self.keys_of(end_entity.issuer(), presented);
+                    let is_stranger = leaf::is_by_another_key(&leaf, &keys);
+                    if is_stranger { R::UnknownIssuer } else { reason }
+                })
+            }
+            // An issuer that webpki found fit, and `may_issue` did not.
+            R::UnknownIssuer if is_unfit => {
+                presented.issuers().find_map(|issuer| fault(&issuer)).unwrap_or(R::UnknownIssuer)
+            }
+            reason @ (R::BadEncoding | R::NameConstraints) => {
+                let checked = presented.name.map(|name| leaf::check_name(&leaf, name));
+                let is_mismatch =
+                    matches!(checked, Some(Err(_))) && leaf::check_usage(&leaf).is_ok();
+                if is_mismatch { R::NameMismatch } else { reason }
+            }
+            reason => reason,
+        };
+        refusal
+    }
+
+    /// The keys of all that bear this name.
+    fn keys_of(&self, subject: &[u8], presented: &Presented<'_>) -> Vec<Option<Vec<u8>>> {
+        let authorities = self.authorities.iter().zip(&self.keys);
+        let trusted = authorities.filter(|(authority, _)| authority.subject.as_ref() == subject);
+        let sent = presented.intermediates.iter().filter(|issuer| {
+            EndEntityCert::try_from(*issuer).is_ok_and(|issuer| issuer.subject() == subject)
+        });
+        trusted
+            .map(|(_, key)| key.clone())
+            .chain(sent.map(|der| leaf::key_identifier(&Certificate::from(der.clone()))))
+            .collect()
     }
 }
 
@@ -404,6 +454,10 @@ impl Presented<'_> {
         refusal.into_rustls()
     }
 
+    fn issuers(&self) -> impl Iterator<Item = Certificate> {
+        self.intermediates.iter().map(|der| Certificate::from(der.clone()))
+    }
+
     /// The details of the certificate at fault: of an authority when it is that which has expired.
     fn culprit(&self, reason: CertificateReason) -> Option<CertificateDetails> {
         let details = |der: &CertificateDer<'_>| Certificate::from(der.clone()).details().ok();
@@ -418,6 +472,11 @@ impl Presented<'_> {
             .find(at_fault)
             .or_else(|| details(self.leaf))
     }
+}
+
+/// Why no signature by this authority is good, whatever it is.
+fn fault(issuer: &Certificate) -> Option<CertificateReason> {
+    leaf::check_issuer(issuer).err()?.certificate_reason()
 }
 
 /// The name that rustls was given, in our words.

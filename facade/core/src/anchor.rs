@@ -8,7 +8,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::x509::X509Version;
 
 use crate::certificate::{name_text, now};
-use crate::{Certificate, Error, TrustReason};
+use crate::{Certificate, Error, TrustReason, leaf, public_key};
 
 /// What a trusted certificate vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,12 +28,15 @@ pub struct Anchor {
     der: CertificateDer<'static>,
     kind: AnchorKind,
     not_after: i64,
+    key_identifier: Option<Vec<u8>>,
 }
 
 impl Anchor {
     /// Judges whether a certificate may be a trust anchor now: it must be in date, and either an
     /// authority whose key usage, if stated, includes certificate signing (RFC 5280, section
-    /// 4.2.1.3), or self-issued; and without a critical extension that nobody knows.
+    /// 4.2.1.3), or self-issued; without a critical extension that nobody knows; and with a key that
+    /// every backend can verify signatures with and that is not weak: RSA of 2048 to 8192 bits, the
+    /// curves P-256, P-384 and P-521, Ed25519; and no name constraint may be malformed.
     ///
     /// A self-issued certificate that does not say whether it is an authority, but that OpenSSL
     /// would take for one (version 1, or a key usage that includes certificate signing), is refused:
@@ -62,6 +65,12 @@ impl Anchor {
         if parsed.extensions().iter().any(is_critical_and_unknown) {
             return refuse("has a critical extension that not every backend understands");
         }
+        if let Some(fault) = public_key::fault(parsed.public_key()) {
+            return refuse(fault);
+        }
+        if leaf::constraints_fault(&parsed).is_some() {
+            return refuse("has a name constraint for what is no domain or network");
+        }
         let self_issued = is_self_issued(&parsed);
         let stated = match parsed.basic_constraints() {
             Ok(constraints) => constraints.map(|constraints| constraints.value.ca),
@@ -85,7 +94,8 @@ impl Anchor {
             (_, false) => return refuse("is neither an authority (CA:TRUE) nor self-signed"),
         };
         let not_after = validity.not_after.timestamp();
-        Ok(Self { der, kind, not_after })
+        let key_identifier = own_key(&parsed).map(<[u8]>::to_vec);
+        Ok(Self { der, kind, not_after, key_identifier })
     }
 
     /// The certificate.
@@ -97,6 +107,11 @@ impl Anchor {
     /// backends whose library keeps no dates of its anchors.
     pub fn not_after(&self) -> i64 {
         self.not_after
+    }
+
+    /// The name that it gives to its key, if any. For backends whose library does not keep it.
+    pub fn key_identifier(&self) -> Option<&[u8]> {
+        self.key_identifier.as_deref()
     }
 
     /// What it vouches for.
@@ -133,14 +148,12 @@ fn is_self_issued(parsed: &X509Certificate<'_>) -> bool {
     if parsed.subject().as_raw() != parsed.issuer().as_raw() {
         return false;
     }
-    let extensions = || parsed.extensions().iter().map(X509Extension::parsed_extension);
-    let own_key = extensions().find_map(|extension| match extension {
-        ParsedExtension::SubjectKeyIdentifier(own) => Some(own),
-        _ => None,
-    });
-    extensions().all(|extension| {
-        let ParsedExtension::AuthorityKeyIdentifier(issuer) = extension else { return true };
-        let other_key = matches!((&issuer.key_identifier, own_key), (Some(a), Some(b)) if a != b);
+    let own_key = own_key(parsed);
+    parsed.extensions().iter().all(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(issuer) = extension.parsed_extension() else {
+            return true;
+        };
+        let other_key = matches!((&issuer.key_identifier, own_key), (Some(a), Some(b)) if a.0 != b);
         let other_serial =
             issuer.authority_cert_serial.is_some_and(|serial| serial != parsed.raw_serial());
         let mut names = issuer.authority_cert_issuer.iter().flatten();
@@ -149,6 +162,14 @@ fn is_self_issued(parsed: &X509Certificate<'_>) -> bool {
             _ => None,
         });
         !other_key && !other_serial && !other_name.unwrap_or(false)
+    })
+}
+
+/// The name that a certificate gives to its key.
+pub(crate) fn own_key<'a>(parsed: &X509Certificate<'a>) -> Option<&'a [u8]> {
+    parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(own) => Some(own.0),
+        _ => None,
     })
 }
 

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::{Certificate, ServerName};
 
 /// How many checks a thread remembers, the last ones.
-const KEPT: usize = 16;
+const KEPT: usize = 24;
 
 /// A certificate longer than this is checked each time, so that what is kept has a bound.
 const LONGEST: usize = 4 << 10;
@@ -22,25 +22,43 @@ thread_local! {
 
 /// What a certificate is to be found good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum For<'a> {
+pub(crate) enum For<N> {
     Leaf,
     Issuer,
-    Name(&'a ServerName),
+    /// A leaf whose names need no second look, whatever its issuers' constraints.
+    AnyIssuer,
+    /// An issuer without constraints that need one.
+    AnyName,
+    Name(N),
+}
+
+impl<N> For<N> {
+    fn map<M>(self, name: impl FnOnce(N) -> M) -> For<M> {
+        match self {
+            Self::Leaf => For::Leaf,
+            Self::Issuer => For::Issuer,
+            Self::AnyIssuer => For::AnyIssuer,
+            Self::AnyName => For::AnyName,
+            Self::Name(of) => For::Name(name(of)),
+        }
+    }
 }
 
 /// A check that a certificate has passed.
 struct Check {
     certificate: Certificate,
-    issuer: bool,
-    name: Option<ServerName>,
+    purpose: For<ServerName>,
 }
 
 impl Check {
-    fn purpose(&self) -> For<'_> {
-        match &self.name {
-            Some(name) => For::Name(name),
-            None if self.issuer => For::Issuer,
-            None => For::Leaf,
+    fn is_for(&self, purpose: For<&ServerName>) -> bool {
+        match (&self.purpose, purpose) {
+            (For::Name(passed), For::Name(name)) => passed == name,
+            (For::Leaf, For::Leaf)
+            | (For::Issuer, For::Issuer)
+            | (For::AnyIssuer, For::AnyIssuer)
+            | (For::AnyName, For::AnyName) => true,
+            _ => false,
         }
     }
 }
@@ -48,7 +66,7 @@ impl Check {
 /// Runs `check`, unless this certificate has passed it lately, for the same purpose.
 pub(crate) fn unless_passed<E>(
     certificate: &Certificate,
-    purpose: For<'_>,
+    purpose: For<&ServerName>,
     check: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
     if has_passed(certificate, purpose) {
@@ -56,18 +74,14 @@ pub(crate) fn unless_passed<E>(
     }
     check()?;
     if certificate.der().len() <= LONGEST {
-        let name = match purpose {
-            For::Name(name) => Some(name.clone()),
-            For::Leaf | For::Issuer => None,
-        };
-        let issuer = purpose == For::Issuer;
-        remember(Check { certificate: certificate.clone(), issuer, name });
+        let purpose = purpose.map(ServerName::clone);
+        remember(Check { certificate: certificate.clone(), purpose });
     }
     Ok(())
 }
 
-fn has_passed(certificate: &Certificate, purpose: For<'_>) -> bool {
-    let passed = |check: &Check| check.purpose() == purpose && check.certificate == *certificate;
+fn has_passed(certificate: &Certificate, purpose: For<&ServerName>) -> bool {
+    let passed = |check: &Check| check.is_for(purpose) && check.certificate == *certificate;
     // A thread that is being torn down remembers nothing any more.
     CHECKED.try_with(|checked| checked.borrow().iter().any(passed)).unwrap_or(false)
 }
@@ -84,11 +98,11 @@ fn remember(check: Check) {
 mod tests {
     use super::*;
 
-    fn pass(certificate: &Certificate, purpose: For<'_>) {
+    fn pass(certificate: &Certificate, purpose: For<&ServerName>) {
         assert_eq!(unless_passed(certificate, purpose, || Ok::<_, ()>(())), Ok(()));
     }
 
-    fn passes(certificate: &Certificate, purpose: For<'_>) -> bool {
+    fn passes(certificate: &Certificate, purpose: For<&ServerName>) -> bool {
         unless_passed(certificate, purpose, || Err(())).is_ok()
     }
 
@@ -102,6 +116,8 @@ mod tests {
         assert!(!passes(&one, For::Name(&another_name)));
         assert!(!passes(&one, For::Leaf));
         assert!(!passes(&one, For::Issuer));
+        assert!(!passes(&one, For::AnyIssuer));
+        assert!(!passes(&one, For::AnyName));
         assert!(!passes(&other, For::Name(&name)));
         pass(&other, For::Issuer);
         assert!(passes(&other, For::Issuer));

@@ -44,6 +44,7 @@ mod checked;
 mod key;
 mod pem_file;
 mod pool;
+mod public_key;
 mod record;
 
 pub use anchor::{Anchor, AnchorKind, Roots, Skipped};

@@ -80,13 +80,13 @@ pub fn verify_reason(code: i32) -> CertificateReason {
         4 | 7 | 77 => Reason::BadSignature,
         9 => Reason::NotYetValid,
         10 => Reason::Expired,
-        // Dates, extensions or policies that cannot be read; two signature algorithms named.
-        13 | 14 | 41 | 42 | 78 => Reason::BadEncoding,
+        // Dates, extensions, policies or names that cannot be read; two signature algorithms named.
+        13 | 14 | 41 | 42 | 53 | 78 => Reason::BadEncoding,
         22 | 25 | 38 => Reason::PathTooLong,
         23 => Reason::Revoked,
         26 | 39 | 40 | 81 | 82 | 92 => Reason::WrongUsage,
         37 => Reason::CaUsedAsEndEntity,
-        47..=49 | 51..=53 => Reason::NameConstraints,
+        47..=49 | 51 | 52 => Reason::NameConstraints,
         56 | 93 => Reason::UnsupportedVersion,
         // An undecodable public key, Suite B, the security level, unknown algorithms, curves spelt
         // out.

@@ -3,8 +3,8 @@
 
 use polytls_core::observe::{self, Observer};
 use polytls_core::{
-    Alert, Certificate, CertificateReason, Error, ErrorKind, Negotiated, ServerName, Verification,
-    Wire, leaf,
+    Alert, Certificate, CertificateReason, Error, ErrorKind, Negotiated, ServerName, Session,
+    Verification, Wire, leaf,
 };
 
 /// What is needed until the handshake is done, and only until then.
@@ -14,6 +14,8 @@ pub(super) struct Handshaking {
     pub(super) speaks_tls: bool,
     /// The ClientHello has been judged.
     pub(super) offer_judged: bool,
+    /// How many bytes have come.
+    pub(super) received: usize,
     pub(super) role: Role,
 }
 
@@ -92,30 +94,29 @@ impl Handshaking {
         }
     }
 
-    /// The one check of the peer's leaf that is the same for every backend.
-    pub(super) fn check_leaf(
-        &self,
-        leaf: Option<&Certificate>,
-        resumed: bool,
-    ) -> Result<(), Error> {
-        let (name, verification) = match &self.role {
-            // A ready configuration of the library keeps its own rules.
-            Role::Client { verification: None, .. } => return Ok(()),
-            Role::Client { name, verification: Some(verification), .. } => (name, *verification),
-            Role::Server { checks_clients, .. } => {
-                return match leaf {
-                    Some(leaf) if *checks_clients => leaf::check_usage(leaf),
-                    _ => Ok(()),
-                };
-            }
+    /// The one check of the peer's certificates that is the same for every backend.
+    pub(super) fn check_peer(&self, session: &dyn Session, resumed: bool) -> Result<(), Error> {
+        let name = match &self.role {
+            Role::Server { checks_clients: false, .. } => return Ok(()),
+            Role::Server { .. } => None,
+            Role::Client { name, verification, .. } => match verification {
+                // A ready configuration of the library keeps its own rules.
+                None | Some(Verification::Nothing) => return Ok(()),
+                Some(Verification::SkipHostname) => None,
+                Some(_) => Some(name),
+            },
         };
-        match (verification, leaf) {
-            (Verification::Nothing, _) => Ok(()),
-            (Verification::SkipHostname, Some(leaf)) => leaf::check_usage(leaf),
-            (_, Some(leaf)) => leaf::check_usage(leaf).and_then(|()| leaf::check_name(leaf, name)),
+        if self.received > leaf::LONGEST_CHAIN {
+            leaf::check_length(&session.peer_certificates())?;
+        }
+        match (session.peer_certificate(), name) {
+            (Some(leaf), None) => leaf::check_usage(&leaf),
+            (Some(leaf), Some(name)) => {
+                leaf::check_usage(&leaf).and_then(|()| leaf::check_name(&leaf, name))
+            }
             // The certificate was checked when the session was made, for the same name.
-            (_, None) if resumed => Ok(()),
-            (_, None) => Err(Error::internal("the backend does not tell the peer's certificate")),
+            (None, _) if resumed || matches!(self.role, Role::Server { .. }) => Ok(()),
+            (None, _) => Err(Error::internal("the backend does not tell the peer's certificate")),
         }
     }
 

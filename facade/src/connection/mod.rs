@@ -109,7 +109,8 @@ impl Connection {
             Role::Server { .. } => Side::Server,
         };
         let observer = Observer::new(side);
-        let handshaking = Handshaking { observer, speaks_tls: false, offer_judged: false, role };
+        let handshaking =
+            Handshaking { observer, speaks_tls: false, offer_judged: false, received: 0, role };
         Self {
             session,
             wire: Wire::default(),
@@ -297,6 +298,7 @@ impl Connection {
     pub fn received(&mut self, n: usize) {
         let records = self.wire.incoming().received(n);
         if let Stage::Handshaking(handshaking) = &mut self.stage {
+            handshaking.received += n;
             handshaking.observer.incoming(records);
         }
     }
@@ -305,6 +307,7 @@ impl Connection {
     pub fn received_before(&mut self, bytes: &[u8]) {
         let records = self.wire.incoming().push(bytes);
         if let Stage::Handshaking(handshaking) = &mut self.stage {
+            handshaking.received += bytes.len();
             handshaking.observer.incoming(records);
         }
     }
@@ -505,8 +508,7 @@ impl Connection {
         if let Stage::Handshaking(handshaking) = &self.stage {
             handshaking.complete(&mut negotiated);
             let resumed = negotiated.resumed == Some(true);
-            let leaf = self.session.peer_certificate();
-            if let Err(error) = handshaking.check_leaf(leaf.as_ref(), resumed) {
+            if let Err(error) = handshaking.check_peer(&*self.session, resumed) {
                 return Err(self.fail(error));
             }
         }

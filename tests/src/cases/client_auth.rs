@@ -19,6 +19,11 @@ const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Cas
         .server_needs(Capability::ClientAuth)
 }
 
+/// What matters is which path the server finds; the client only has to send it.
+const fn path(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
+    case(name, run).each_server().in_memory()
+}
+
 pub(super) const CASES: &[Case] = &[
     case("client_auth::required", required),
     case("client_auth::chain", chain).server_needs(Capability::PeerChain),
@@ -33,6 +38,16 @@ pub(super) const CASES: &[Case] = &[
     case("client_auth::wrong_usage", wrong_usage),
     case("client_auth::ca_as_leaf", ca_as_leaf),
     case("client_auth::missing_intermediate", missing_intermediate),
+    path("client_auth::excluded_name_by_wildcard", excluded_name_by_wildcard),
+    path("client_auth::common_name_is_no_name", common_name_is_no_name),
+    path("client_auth::too_long_chain", too_long_chain),
+    path("client_auth::huge_chain", huge_chain),
+    path("client_auth::issuer_with_another_key", issuer_with_another_key),
+    path("client_auth::self_issued_is_not_counted", self_issued_is_not_counted),
+    path("client_auth::self_issued_is_not_constrained", self_issued_is_not_constrained),
+    path("client_auth::permitted_subject", permitted_subject),
+    path("client_auth::other_path_to_trust", other_path_to_trust),
+    path("client_auth::other_path_without_constraint", other_path_without_constraint),
     case("client_auth::every_key_algorithm", every_key_algorithm),
     case("client_auth::server_without_usable_roots", server_without_usable_roots).no_transport(),
 ];
@@ -202,6 +217,95 @@ fn missing_intermediate(bench: &Bench) -> Result<(), Failure> {
     let client = pki::standard().client.clone().without_intermediates();
     refused(bench, &client, ClientAuth::Required(root()), Reason::UnknownIssuer)?;
     Ok(())
+}
+
+fn accepted(bench: &Bench, client: &Credential) -> Result<(), Failure> {
+    let server = asking(bench, ClientAuth::Required(root()))?;
+    bench.connects(&presenting(bench, client)?, &server)?;
+    Ok(())
+}
+
+/// Under the root, as what [`pki::standard`] has.
+fn issued(authority: pki::AuthoritySpec) -> std::sync::Arc<Authority> {
+    authority.issued_by(&pki::standard().root)
+}
+
+fn excluded_name_by_wildcard(bench: &Bench) -> Result<(), Failure> {
+    let narrow = issued(Authority::named("Narrow").excluding(pki::NAME));
+    let client = Leaf::client("c").dns("*.polytls.test").issued_by(&narrow);
+    refused(bench, &client, ClientAuth::Required(root()), Reason::NameConstraints)?;
+    Ok(())
+}
+
+fn common_name_is_no_name(bench: &Bench) -> Result<(), Failure> {
+    let narrow = issued(Authority::named("Narrow").permitting("polytls.test"));
+    accepted(bench, &Leaf::client("www.other.test").issued_by(&narrow))
+}
+
+fn too_long_chain(bench: &Bench) -> Result<(), Failure> {
+    let under = |intermediates: usize| {
+        let root = pki::standard().root.clone();
+        let last = (0..intermediates).fold(root, |issuer, number| {
+            Authority::named(&format!("Number {number}")).issued_by(&issuer)
+        });
+        Leaf::client("c").issued_by(&last)
+    };
+    accepted(bench, &under(6))?;
+    refused(bench, &under(7), ClientAuth::Required(root()), Reason::PathTooLong)?;
+    Ok(())
+}
+
+/// Each certificate is short enough, all of them together are not.
+fn huge_chain(bench: &Bench) -> Result<(), Failure> {
+    const PADDING: &[u64] = &[1, 3, 6, 1, 4, 1, 55738, 666, 2];
+    let root = &pki::standard().root;
+    let padded = || Leaf::client("c").extension(PADDING, &[0; 30_000]).issued_by(root);
+    let two = padded().and(padded().leaf());
+    accepted(bench, &two)?;
+    let client = presenting(bench, &two.and(padded().leaf()))?;
+    let server = asking(bench, ClientAuth::Required(self::root()))?;
+    expect_kind(bench.verdict(&client, &server)?.server, ErrorKind::Protocol)?;
+    Ok(())
+}
+
+fn issuer_with_another_key(bench: &Bench) -> Result<(), Failure> {
+    let anew = Authority::named(pki::standard().root.name()).root();
+    let client = Leaf::client("c").issued_by(&anew);
+    refused(bench, &client, ClientAuth::Required(root()), Reason::UnknownIssuer)?;
+    Ok(())
+}
+
+fn self_issued_is_not_counted(bench: &Bench) -> Result<(), Failure> {
+    let last = issued(Authority::named("Last").path_length(0));
+    let renewed = Authority::named("Last").path_length(0).issued_by(&last);
+    accepted(bench, &Leaf::client("c").issued_by(&renewed))
+}
+
+fn self_issued_is_not_constrained(bench: &Bench) -> Result<(), Failure> {
+    let narrow = issued(Authority::named("Narrow").permitting("polytls.test"));
+    let renewed = Authority::named("Narrow").dns("ca.other.test").issued_by(&narrow);
+    accepted(bench, &Leaf::client("c").issued_by(&renewed))
+}
+
+fn permitted_subject(bench: &Bench) -> Result<(), Failure> {
+    let narrow = |name| issued(Authority::named("Narrow").permitting_common_name(name));
+    let other = Leaf::client("c").issued_by(&narrow("other"));
+    refused(bench, &other, ClientAuth::Required(root()), Reason::NameConstraints)?;
+    accepted(bench, &Leaf::client("c").issued_by(&narrow("c")))
+}
+
+fn other_path_to_trust(bench: &Bench) -> Result<(), Failure> {
+    let astray = Authority::named("Twice").issued_by(&pki::standard().stranger);
+    let good = issued(Authority::named("Twice").with_key_of(&astray));
+    accepted(bench, &Leaf::client("c").issued_by(&astray).and(good.der()))
+}
+
+fn other_path_without_constraint(bench: &Bench) -> Result<(), Failure> {
+    let narrow = issued(Authority::named("Narrow").excluding("polytls.test"));
+    let astray = Authority::named("Twice").issued_by(&narrow);
+    let good = issued(Authority::named("Twice").with_key_of(&astray));
+    let client = Leaf::client("c").dns("c.polytls.test").issued_by(&astray);
+    accepted(bench, &client.and(good.der()))
 }
 
 fn every_key_algorithm(bench: &Bench) -> Result<(), Failure> {

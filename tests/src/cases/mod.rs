@@ -6,6 +6,7 @@ mod capability;
 mod client_auth;
 mod close;
 mod connect;
+mod constraint;
 mod contract;
 mod data;
 mod deadline;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         client_auth::CASES,
         close::CASES,
         connect::CASES,
+        constraint::CASES,
         contract::CASES,
         data::CASES,
         deadline::CASES,

@@ -8,7 +8,7 @@ use polytls::contract::pki_types::CertificateDer;
 use polytls::{Capability, CertificateReason, ErrorKind, Trust, TrustReason as Reason};
 
 use crate::bench::trust_only;
-use crate::pki::{self, Authority, Leaf};
+use crate::pki::{self, Authority, Leaf, Unusable};
 use crate::transport::Transport;
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
@@ -32,6 +32,9 @@ pub(super) const CASES: &[Case] = &[
     built("trust::expired_anchor", expired_anchor),
     built("trust::anchor_not_yet_valid", anchor_not_yet_valid),
     built("trust::anchor_without_certificate_signing", anchor_without_certificate_signing),
+    built("trust::anchor_with_weak_key", anchor_with_weak_key),
+    built("trust::anchor_with_dsa_key", anchor_with_dsa_key),
+    built("trust::anchor_with_malformed_constraint", anchor_with_malformed_constraint),
     built("trust::leaf_as_anchor", leaf_as_anchor),
     built("trust::one_bad_anchor_among_good_ones", one_bad_anchor_among_good_ones),
     built("trust::not_a_certificate", not_a_certificate).holds(&["B3"]),
@@ -123,6 +126,26 @@ fn anchor_not_yet_valid(bench: &Bench) -> Result<(), Failure> {
 fn anchor_without_certificate_signing(bench: &Bench) -> Result<(), Failure> {
     let narrow = Authority::named("Narrow").without_certificate_signing().root();
     refused(bench, narrow.der(), "Narrow")
+}
+
+/// Libraries refuse such a root only when a chain ends in it, one of them as a bad signature.
+fn anchor_with_weak_key(bench: &Bench) -> Result<(), Failure> {
+    let weak = Authority::named("Weak").unusable(Unusable::Rsa1024).root();
+    refused(bench, weak.der(), "Weak")
+}
+
+/// Not every library knows the algorithm.
+fn anchor_with_dsa_key(bench: &Bench) -> Result<(), Failure> {
+    let dsa = Authority::named("Last Century").unusable(Unusable::Dsa).root();
+    refused(bench, dsa.der(), "Last Century")
+}
+
+/// Libraries say so only of some chains below it, or never.
+fn anchor_with_malformed_constraint(bench: &Bench) -> Result<(), Failure> {
+    let wild = Authority::named("Wild").excluding("*.polytls.test").root();
+    refused(bench, wild.der(), "Wild")?;
+    let gap = Authority::named("Gap").permitting_network([127, 0, 0, 1], [255, 0, 0, 255]).root();
+    refused(bench, gap.der(), "Gap")
 }
 
 /// Neither an authority nor its own issuer.

@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use polytls::{Capability, CertificateReason as Reason, ClientContext, Error, ErrorKind};
 
-use crate::pki::{self, Algorithm, Authority, Credential, Leaf, NAME};
+use crate::pki::{self, Algorithm, Authority, Credential, Leaf, NAME, Unusable};
 use crate::transport::Transport;
 use crate::{Bench, Case, Failure, ensure, ensure_eq};
 
 /// Where a verdict is the same however the bytes come, two transports are enough.
-const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
+pub(super) const fn case(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
     Case::new(name, run).transports(&[Transport::Whole, Transport::Tokio])
 }
 
@@ -24,6 +24,11 @@ pub(super) const CASES: &[Case] = &[
     case("verification::leaf_without_signing", leaf_without_signing).each_client(),
     case("verification::ca_as_leaf", ca_as_leaf),
     case("verification::trusted_ca_as_leaf", trusted_ca_as_leaf),
+    case("verification::ca_as_leaf_without_signing", ca_as_leaf_without_signing).each_client(),
+    case("verification::extension_that_stands_twice", extension_that_stands_twice).each_client(),
+    case("verification::known_extension_that_stands_twice", known_extension_that_stands_twice)
+        .each_client(),
+    case("verification::malformed_names", malformed_names).each_client(),
     case("verification::no_subject_alternative_name", no_subject_alternative_name),
     case("verification::ip_address", ip_address),
     case("verification::other_ip_address", other_ip_address),
@@ -37,16 +42,28 @@ pub(super) const CASES: &[Case] = &[
     case("verification::trusted_self_signed", trusted_self_signed),
     case("verification::self_signed_vouches_for_itself_only", self_signed_vouches_for_itself_only),
     case("verification::longer_chain", longer_chain),
+    case("verification::longest_chain", longest_chain),
+    case("verification::too_long_chain", too_long_chain).each_client(),
+    case("verification::huge_leaf", huge_leaf).each_client(),
+    case("verification::huge_chain", huge_chain).each_client(),
     case("verification::chain_in_order", chain_in_order),
     case("verification::duplicate_leaf_is_sent_once", duplicate_leaf_is_sent_once)
         .client_needs(Capability::PeerChain),
     case("verification::expired_intermediate", expired_intermediate),
     case("verification::intermediate_without_ca_flag", intermediate_without_ca_flag),
     case("verification::intermediate_for_clients_only", intermediate_for_clients_only),
-    case("verification::name_constraints", name_constraints),
-    case("verification::excluded_name", excluded_name),
-    case("verification::permitted_name", permitted_name),
+    case("verification::intermediate_with_weak_key", intermediate_with_weak_key).each_client(),
+    case("verification::intermediate_with_dsa_key", intermediate_with_dsa_key).each_client(),
+    case("verification::intermediate_with_malformed_key", intermediate_with_malformed_key)
+        .each_client(),
     case("verification::path_too_long", path_too_long),
+    case("verification::self_issued_is_not_counted", self_issued_is_not_counted).each_client(),
+    case("verification::self_issued_is_not_constrained", self_issued_is_not_constrained)
+        .each_client(),
+    case("verification::other_path_to_trust", other_path_to_trust).each_client(),
+    case("verification::other_path_without_constraint", other_path_without_constraint)
+        .each_client(),
+    case("verification::issuer_with_another_key", issuer_with_another_key),
     case("verification::bad_signature", bad_signature),
     case("verification::usages_not_stated", usages_not_stated),
     case("verification::every_key_algorithm", every_key_algorithm),
@@ -72,11 +89,15 @@ fn judge<T>(outcome: Result<T, Error>, reason: Reason) -> Result<Error, Failure>
     Ok(error)
 }
 
-fn refused(bench: &Bench, server: &Credential, reason: Reason) -> Result<Error, Failure> {
+pub(super) fn refused(
+    bench: &Bench,
+    server: &Credential,
+    reason: Reason,
+) -> Result<Error, Failure> {
     refused_for(bench, NAME, &bench.client().build()?, server, reason)
 }
 
-fn accepted(bench: &Bench, name: &str, server: &Credential) -> Result<(), Failure> {
+pub(super) fn accepted(bench: &Bench, name: &str, server: &Credential) -> Result<(), Failure> {
     let server = bench.server_with(server).build()?;
     bench.connects_to(name, &bench.client().build()?, &server)?;
     Ok(())
@@ -92,7 +113,7 @@ fn details_are_told(bench: &Bench) -> bool {
     bench.client_can(capability)
 }
 
-fn root() -> &'static Authority {
+pub(super) fn root() -> &'static Authority {
     &pki::standard().root
 }
 
@@ -142,17 +163,25 @@ fn wrong_usage(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Not every library serves with such a certificate, so the server is one that does.
 fn leaf_without_signing(bench: &Bench) -> Result<(), Failure> {
     let server = Leaf::server().without_signing().issued_by(root());
+    refused_from_whoever_serves_it(bench, &server, Reason::WrongUsage)
+}
+
+/// Not every library serves with such a chain, so the server is one that does.
+fn refused_from_whoever_serves_it(
+    bench: &Bench,
+    server: &Credential,
+    reason: Reason,
+) -> Result<(), Failure> {
     let client = bench.client().build()?;
     let mut last = None;
     for backend in bench.backends() {
-        let Ok(server) = bench.server_with(&server).backend(*backend).build() else { continue };
-        let verdict = bench.verdict(&client, &server)?;
-        match verdict.server.as_ref().map_err(Error::kind) {
-            Err(ErrorKind::NoCommonCipherSuite) => last = verdict.client.err(),
-            _ => return judge(verdict.client, Reason::WrongUsage).map(drop),
+        let Ok(server) = bench.server_with(server).backend(*backend).build() else { continue };
+        let outcome = bench.verdict(&client, &server)?.client;
+        match outcome.as_ref().map_err(Error::kind) {
+            Ok(_) | Err(ErrorKind::Certificate(_)) => return judge(outcome, reason).map(drop),
+            Err(_) => last = outcome.err(),
         }
     }
     Err(Failure::new(format!("no backend serves with it; the last client: {last:?}")))
@@ -164,6 +193,44 @@ fn ca_as_leaf(bench: &Bench) -> Result<(), Failure> {
     ensure!(error.to_string().contains("CA:FALSE"), "no hint: {error}");
     Ok(())
 }
+
+/// What an authority's certificate is as a rule: only for signing others. Of its two faults, the one
+/// with the hint is told.
+fn ca_as_leaf_without_signing(bench: &Bench) -> Result<(), Failure> {
+    let server = Leaf::server().without_usages().with_ca_flag().issued_by(root());
+    refused_from_whoever_serves_it(bench, &server, Reason::CaUsedAsEndEntity)
+}
+
+/// RFC 5280, section 4.2.
+fn extension_that_stands_twice(bench: &Bench) -> Result<(), Failure> {
+    const OID: &[u64] = &[1, 3, 6, 1, 4, 1, 55738, 666, 1];
+    let server = Leaf::server().extension(OID, NULL).extension(OID, NULL).issued_by(root());
+    refused(bench, &server, Reason::BadEncoding)?;
+    Ok(())
+}
+
+/// The same, of an extension that every library reads.
+fn known_extension_that_stands_twice(bench: &Bench) -> Result<(), Failure> {
+    const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
+    const NO_NAME: &[u8] = &[0x30, 0];
+    let server = Leaf::server().extension(SUBJECT_ALT_NAME, NO_NAME).issued_by(root());
+    refused_from_whoever_serves_it(bench, &server, Reason::BadEncoding)
+}
+
+/// A subjectAltName that is not a sequence of names, two with a name that is none, since an X.400
+/// address and a directoryName are structures, and one with a name of a kind that does not exist.
+fn malformed_names(bench: &Bench) -> Result<(), Failure> {
+    const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
+    let of_kind = |tag| [0x30, 3, tag, 1, b'x'];
+    for content in [NAME.as_bytes(), &of_kind(0x83), &of_kind(0x84), &of_kind(0x8a)] {
+        let server = Leaf::unnamed().extension(SUBJECT_ALT_NAME, content).issued_by(root());
+        refused_from_whoever_serves_it(bench, &server, Reason::BadEncoding)?;
+    }
+    Ok(())
+}
+
+/// An extension's content that says nothing.
+const NULL: &[u8] = &[5, 0];
 
 /// What `openssl req -x509` makes, trusted by name (reqwest#2041).
 fn trusted_ca_as_leaf(bench: &Bench) -> Result<(), Failure> {
@@ -281,6 +348,46 @@ fn longer_chain(bench: &Bench) -> Result<(), Failure> {
     accepted(bench, NAME, &Leaf::server().issued_by(&two))
 }
 
+/// Under this many authorities, each issued by the one before, the first by the root.
+fn under(intermediates: usize) -> Credential {
+    let last = (0..intermediates).fold(pki::standard().root.clone(), |issuer, number| {
+        Authority::named(&format!("Number {number}")).issued_by(&issuer)
+    });
+    Leaf::server().issued_by(&last)
+}
+
+fn longest_chain(bench: &Bench) -> Result<(), Failure> {
+    accepted(bench, NAME, &under(6))
+}
+
+fn too_long_chain(bench: &Bench) -> Result<(), Failure> {
+    refused(bench, &under(7), Reason::PathTooLong)?;
+    Ok(())
+}
+
+/// An extension that nobody knows, and whose content fills this many bytes.
+const PADDING: &[u64] = &[1, 3, 6, 1, 4, 1, 55738, 666, 2];
+
+fn huge_leaf(bench: &Bench) -> Result<(), Failure> {
+    let server = |length| Leaf::server().extension(PADDING, &vec![0; length]).issued_by(root());
+    accepted(bench, NAME, &server(60_000))?;
+    refused_as_too_long(bench, &server(70_000))
+}
+
+fn huge_chain(bench: &Bench) -> Result<(), Failure> {
+    let padded = || Leaf::server().extension(PADDING, &[0; 30_000]).issued_by(root());
+    let two = padded().and(padded().leaf());
+    accepted(bench, NAME, &two)?;
+    refused_as_too_long(bench, &two.and(padded().leaf()))
+}
+
+fn refused_as_too_long(bench: &Bench, server: &Credential) -> Result<(), Failure> {
+    let server = bench.server_with(server).build()?;
+    let verdict = bench.verdict(&bench.client().build()?, &server)?;
+    crate::expect_kind(verdict.client, ErrorKind::Protocol)?;
+    Ok(())
+}
+
 /// Leaf first, each certified by the next, the root left out: read from the client's report.
 fn chain_in_order(bench: &Bench) -> Result<(), Failure> {
     let one = Authority::named("One").issued_by(root());
@@ -324,23 +431,58 @@ fn intermediate_for_clients_only(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-fn name_constraints(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").permitting("other.test").issued_by(root());
-    let server = Leaf::for_name(NAME).issued_by(&narrow);
-    refused(bench, &server, Reason::NameConstraints)?;
-    Ok(())
+fn intermediate_with_weak_key(bench: &Bench) -> Result<(), Failure> {
+    let weak = Authority::named("Weak").unusable(Unusable::Rsa1024).issued_by(root());
+    let server = Leaf::server().issued_by(&weak);
+    refused_from_whoever_serves_it(bench, &server, Reason::UnsupportedAlgorithm)
 }
 
-fn excluded_name(bench: &Bench) -> Result<(), Failure> {
-    let narrow = Authority::named("Narrow").excluding("polytls.test").issued_by(root());
-    let server = Leaf::for_name(NAME).issued_by(&narrow);
-    refused(bench, &server, Reason::NameConstraints)?;
-    Ok(())
+fn intermediate_with_dsa_key(bench: &Bench) -> Result<(), Failure> {
+    let old = Authority::named("Last Century").unusable(Unusable::Dsa).issued_by(root());
+    let server = Leaf::server().issued_by(&old);
+    refused_from_whoever_serves_it(bench, &server, Reason::UnsupportedAlgorithm)
 }
 
-fn permitted_name(bench: &Bench) -> Result<(), Failure> {
+fn intermediate_with_malformed_key(bench: &Bench) -> Result<(), Failure> {
+    let keyless = Authority::named("Keyless").unusable(Unusable::Malformed).issued_by(root());
+    let server = Leaf::server().issued_by(&keyless);
+    refused_from_whoever_serves_it(bench, &server, Reason::UnknownIssuer)
+}
+
+/// RFC 5280, section 4.2.1.9: an authority that changes its key certifies itself.
+fn self_issued_is_not_counted(bench: &Bench) -> Result<(), Failure> {
+    let last = Authority::named("Last").path_length(0).issued_by(root());
+    let renewed = Authority::named("Last").path_length(0).issued_by(&last);
+    accepted(bench, NAME, &Leaf::server().issued_by(&renewed))
+}
+
+/// RFC 5280, section 4.2.1.10.
+fn self_issued_is_not_constrained(bench: &Bench) -> Result<(), Failure> {
     let narrow = Authority::named("Narrow").permitting("polytls.test").issued_by(root());
-    accepted(bench, NAME, &Leaf::for_name(NAME).issued_by(&narrow))
+    let renewed = Authority::named("Narrow").dns("ca.other.test").issued_by(&narrow);
+    accepted(bench, NAME, &Leaf::for_name(NAME).issued_by(&renewed))
+}
+
+/// A leaf whose issuer has two certificates: the first leads nowhere, the second to the root.
+fn other_path_to_trust(bench: &Bench) -> Result<(), Failure> {
+    let astray = Authority::named("Twice").issued_by(&pki::standard().stranger);
+    let good = Authority::named("Twice").with_key_of(&astray).issued_by(root());
+    accepted(bench, NAME, &Leaf::server().issued_by(&astray).and(good.der()))
+}
+
+/// The first leads to the root, but by an authority that is not for this name.
+fn other_path_without_constraint(bench: &Bench) -> Result<(), Failure> {
+    let narrow = Authority::named("Narrow").excluding("polytls.test").issued_by(root());
+    let astray = Authority::named("Twice").issued_by(&narrow);
+    let good = Authority::named("Twice").with_key_of(&astray).issued_by(root());
+    accepted(bench, NAME, &Leaf::server().issued_by(&astray).and(good.der()))
+}
+
+/// An authority that was made anew under its old name: its certificates say by which key.
+fn issuer_with_another_key(bench: &Bench) -> Result<(), Failure> {
+    let anew = Authority::named(root().name()).root();
+    refused(bench, &Leaf::server().issued_by(&anew), Reason::UnknownIssuer)?;
+    Ok(())
 }
 
 fn path_too_long(bench: &Bench) -> Result<(), Failure> {

@@ -1,17 +1,23 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    Issuer, KeyUsagePurpose, NameConstraints, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CidrSubnet, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyUsagePurpose, NameConstraints,
+    SanType, SubjectPublicKeyInfo,
 };
 
-use super::{Algorithm, Dates, Key, pem_text};
+use x509_cert::der::asn1::Ia5String;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use super::{Algorithm, Dates, Key, Unusable, broken, pem_text};
 
 /// A certificate that signs others, and its key.
 #[derive(Debug)]
 pub struct Authority {
     pub(super) params: CertificateParams,
     pub(super) key: Key,
+    /// The key that stands in the certificate instead of `key`.
+    pub(super) unusable: Option<Unusable>,
     der: Vec<u8>,
     /// This authority and those above it, without the root.
     pub(super) chain: Vec<Vec<u8>>,
@@ -27,7 +33,10 @@ pub struct AuthoritySpec {
     key_usages: Vec<KeyUsagePurpose>,
     extended_key_usages: Vec<ExtendedKeyUsagePurpose>,
     constraints: Option<NameConstraints>,
+    names: Vec<SanType>,
+    extension: Option<CustomExtension>,
     key: Option<Key>,
+    unusable: Option<Unusable>,
 }
 
 impl Authority {
@@ -41,7 +50,10 @@ impl Authority {
             key_usages: vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign],
             extended_key_usages: Vec::new(),
             constraints: None,
+            names: Vec::new(),
+            extension: None,
             key: None,
+            unusable: None,
         }
     }
 
@@ -85,6 +97,13 @@ impl AuthoritySpec {
     #[must_use]
     pub fn with_key_of(mut self, other: &Authority) -> Self {
         self.key = Some(other.key.clone());
+        self
+    }
+
+    /// With another public key in its certificate than its own.
+    #[must_use]
+    pub fn unusable(mut self, key: Unusable) -> Self {
+        self.unusable = Some(key);
         self
     }
 
@@ -151,6 +170,45 @@ impl AuthoritySpec {
         self
     }
 
+    /// Only for the IPv4 addresses in this network, an address and its mask.
+    #[must_use]
+    pub fn permitting_network(mut self, address: [u8; 4], mask: [u8; 4]) -> Self {
+        let network = GeneralSubtree::IpAddress(CidrSubnet::V4(address, mask));
+        self.constraints().permitted_subtrees.push(network);
+        self
+    }
+
+    /// Only for subjects that begin with this common name.
+    #[must_use]
+    pub fn permitting_common_name(mut self, name: &str) -> Self {
+        let subject = format!("CN={name}").parse().unwrap();
+        self.extension = Some(broken::permitted(GeneralName::DirectoryName(subject)));
+        self
+    }
+
+    /// Only for URIs with this host.
+    #[must_use]
+    pub fn permitting_uri(mut self, host: &str) -> Self {
+        let host = GeneralName::UniformResourceIdentifier(Ia5String::new(host).unwrap());
+        self.extension = Some(broken::permitted(host));
+        self
+    }
+
+    /// Only for mail addresses at this host.
+    #[must_use]
+    pub fn permitting_mail(mut self, host: &str) -> Self {
+        let host = GeneralName::Rfc822Name(Ia5String::new(host).unwrap());
+        self.extension = Some(broken::permitted(host));
+        self
+    }
+
+    /// With a DNS name of its own.
+    #[must_use]
+    pub fn dns(mut self, name: &str) -> Self {
+        self.names.push(SanType::DnsName(name.try_into().unwrap()));
+        self
+    }
+
     fn constraints(&mut self) -> &mut NameConstraints {
         self.constraints.get_or_insert_with(|| NameConstraints {
             permitted_subtrees: Vec::new(),
@@ -160,30 +218,40 @@ impl AuthoritySpec {
 
     /// Made, signed by itself.
     pub fn root(self) -> Arc<Authority> {
+        let unusable = self.unusable;
         let (params, key) = self.params();
-        let der = params.self_signed(key.pair()).unwrap().der().to_vec();
-        Arc::new(Authority { params, key, der, chain: Vec::new() })
+        let mut der = params.self_signed(key.pair()).unwrap().der().to_vec();
+        if let Some(unusable) = unusable {
+            der = broken::with_public_key(&der, unusable, &key);
+        }
+        Arc::new(Authority { params, key, unusable, der, chain: Vec::new() })
     }
 
     /// Made, signed by another authority.
     pub fn issued_by(self, issuer: &Authority) -> Arc<Authority> {
+        let unusable = self.unusable;
         let (params, key) = self.params();
         let public = SubjectPublicKeyInfo::from_der(&key.public_der()).unwrap();
-        let der = params.signed_by(&public, &issuer.issuer()).unwrap().der().to_vec();
+        let mut der = params.signed_by(&public, &issuer.issuer()).unwrap().der().to_vec();
+        if let Some(unusable) = unusable {
+            der = broken::with_public_key(&der, unusable, issuer.key());
+        }
         let mut chain = vec![der.clone()];
         chain.extend(issuer.chain.iter().cloned());
-        Arc::new(Authority { params, key, der, chain })
+        Arc::new(Authority { params, key, unusable, der, chain })
     }
 
     fn params(self) -> (CertificateParams, Key) {
         let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, self.name);
         (params.not_before, params.not_after) = self.dates.range();
         params.is_ca = self.is_ca;
         params.key_usages = self.key_usages;
         params.extended_key_usages = self.extended_key_usages;
         params.name_constraints = self.constraints;
+        params.subject_alt_names = self.names;
+        params.custom_extensions = self.extension.into_iter().collect();
         params.use_authority_key_identifier_extension = true;
         let key = self.key.unwrap_or_else(|| Key::generate(self.algorithm));
         (params, key)

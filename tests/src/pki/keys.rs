@@ -3,7 +3,10 @@ use std::sync::{Arc, LazyLock};
 use pkcs8::PrivateKeyInfo;
 use pkcs8::der::{Decode as _, Encode as _};
 use rcgen::{KeyPair, PublicKeyData as _};
-use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
+
+use x509_cert::der::asn1::BitString;
+use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use super::pem_text;
 
@@ -19,6 +22,48 @@ pub enum Algorithm {
     Ed25519,
     /// RSA with 2,048 bits. Generating takes long: one key serves the whole process.
     Rsa2048,
+}
+
+/// A key that no authority should have today; only an authority's certificate may have one here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// RSA with 1,024 bits.
+    Rsa1024,
+    /// DSA with 2,048 bits: not every library knows it. The same key always, since making one takes
+    /// minutes.
+    Dsa,
+    /// Bytes that are no RSA key, though the certificate says so.
+    Malformed,
+}
+
+impl Unusable {
+    pub(super) fn public_der(self) -> Vec<u8> {
+        match self {
+            Self::Rsa1024 => weak_rsa().to_public_key().to_public_key_der().unwrap().into_vec(),
+            Self::Dsa => dsa_key().verifying_key().to_public_key_der().unwrap().into_vec(),
+            Self::Malformed => {
+                let der = weak_rsa().to_public_key().to_public_key_der().unwrap();
+                let mut info = SubjectPublicKeyInfoOwned::from_der(der.as_bytes()).unwrap();
+                info.subject_public_key = BitString::from_bytes(b"no key").unwrap();
+                x509_cert::der::Encode::to_der(&info).unwrap()
+            }
+        }
+    }
+}
+
+/// Throw-away key, by `openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:2048` and
+/// `openssl genpkey -paramfile`.
+const DSA_PEM: &str = include_str!("dsa.pem");
+
+pub(super) fn dsa_key() -> dsa::SigningKey {
+    dsa::SigningKey::from_pkcs8_pem(DSA_PEM).unwrap()
+}
+
+/// The process's one RSA key of 1,024 bits.
+pub(super) fn weak_rsa() -> &'static rsa::RsaPrivateKey {
+    static WEAK: LazyLock<rsa::RsaPrivateKey> =
+        LazyLock::new(|| rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 1024).unwrap());
+    &WEAK
 }
 
 /// A private key.

@@ -2,11 +2,11 @@ use std::net::IpAddr;
 
 use polytls::{Certificate, Identity};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
-    SanType, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, SanType, SubjectPublicKeyInfo,
 };
 
-use super::{ADDRESS, Algorithm, Authority, Dates, Key, NAME, broken, pem_text};
+use super::{ADDRESS, Algorithm, Authority, Dates, Key, NAME, Unusable, broken, pem_text};
 
 /// What the certificate of a server or client will be.
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ pub struct Leaf {
     is_ca: IsCa,
     key_usages: Vec<KeyUsagePurpose>,
     extended_key_usages: Vec<ExtendedKeyUsagePurpose>,
+    extensions: Vec<CustomExtension>,
     version_1: bool,
     sha1: bool,
     bad_signature: bool,
@@ -53,6 +54,7 @@ impl Leaf {
             is_ca: IsCa::ExplicitNoCa,
             key_usages: vec![KeyUsagePurpose::DigitalSignature],
             extended_key_usages: vec![ExtendedKeyUsagePurpose::ServerAuth],
+            extensions: Vec::new(),
             version_1: false,
             sha1: false,
             bad_signature: false,
@@ -75,6 +77,20 @@ impl Leaf {
     #[must_use]
     pub fn ip(mut self, address: IpAddr) -> Self {
         self.names.push(SanType::IpAddress(address));
+        self
+    }
+
+    /// With a URI.
+    #[must_use]
+    pub fn uri(mut self, uri: &str) -> Self {
+        self.names.push(SanType::URI(uri.try_into().unwrap()));
+        self
+    }
+
+    /// With a mail address.
+    #[must_use]
+    pub fn mail(mut self, address: &str) -> Self {
+        self.names.push(SanType::Rfc822Name(address.try_into().unwrap()));
         self
     }
 
@@ -143,6 +159,21 @@ impl Leaf {
         self
     }
 
+    /// With an extension, beside those that it has anyway, and its content.
+    #[must_use]
+    pub fn extension(mut self, oid: &[u64], content: &[u8]) -> Self {
+        self.extensions.push(CustomExtension::from_oid_content(oid, content.to_vec()));
+        self
+    }
+
+    /// With an address of five bytes beside the names that it has.
+    #[must_use]
+    pub fn malformed_address(mut self) -> Self {
+        let names = std::mem::take(&mut self.names);
+        self.extensions.push(broken::names_and_malformed_address(&names));
+        self
+    }
+
     /// X.509 version 1, without extensions.
     #[must_use]
     pub fn version_1(mut self) -> Self {
@@ -174,7 +205,7 @@ impl Leaf {
     pub fn with_key_issued_by(self, key: Key, issuer: &Authority) -> Credential {
         let public = SubjectPublicKeyInfo::from_der(&key.public_der()).unwrap();
         let certificate = self.params().signed_by(&public, &issuer.issuer()).unwrap();
-        let mut chain = vec![self.spoil(certificate.der(), issuer.key())];
+        let mut chain = vec![self.spoil(certificate.der(), issuer.key(), issuer.unusable)];
         chain.extend(issuer.chain.iter().cloned());
         Credential { chain, key }
     }
@@ -183,7 +214,7 @@ impl Leaf {
     pub fn self_signed(self) -> Credential {
         let key = Key::generate(self.algorithm);
         let certificate = self.params().self_signed(key.pair()).unwrap();
-        Credential { chain: vec![self.spoil(certificate.der(), &key)], key }
+        Credential { chain: vec![self.spoil(certificate.der(), &key, None)], key }
     }
 
     fn params(&self) -> CertificateParams {
@@ -196,13 +227,16 @@ impl Leaf {
         params.key_usages.clone_from(&self.key_usages);
         params.extended_key_usages.clone_from(&self.extended_key_usages);
         params.use_authority_key_identifier_extension = true;
+        params.custom_extensions.clone_from(&self.extensions);
         params
     }
 
-    fn spoil(&self, der: &[u8], issuer: &Key) -> Vec<u8> {
+    fn spoil(&self, der: &[u8], issuer: &Key, unusable: Option<Unusable>) -> Vec<u8> {
         match der.to_vec() {
             der if self.version_1 => broken::version_1(&der, issuer),
             der if self.sha1 => broken::signed_with_sha1(&der, issuer),
+            der if unusable == Some(Unusable::Rsa1024) => broken::signed_by_weak_rsa(&der),
+            der if unusable == Some(Unusable::Dsa) => broken::signed_by_dsa(&der),
             der if self.bad_signature => broken::bad_signature(&der),
             der => der,
         }

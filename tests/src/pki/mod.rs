@@ -22,7 +22,7 @@ use std::sync::{Arc, LazyLock};
 use time::{Duration, OffsetDateTime};
 
 pub use authority::{Authority, AuthoritySpec};
-pub use keys::{Algorithm, ENCRYPTED_PKCS1_PEM, ENCRYPTED_PKCS8_PEM, Key};
+pub use keys::{Algorithm, ENCRYPTED_PKCS1_PEM, ENCRYPTED_PKCS8_PEM, Key, Unusable};
 pub use leaf::{Credential, Leaf};
 
 /// The name that the suite's servers have unless a case is about names.

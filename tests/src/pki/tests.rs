@@ -22,6 +22,9 @@ fn authorities_are_as_told() {
     assert_eq!(judge(&Authority::named("f").without_ca_flag().root()), Ok(AnchorKind::Itself));
     assert_eq!(judge(&Authority::named("s").without_certificate_signing().root()), Err(bad));
     assert_eq!(judge(&Authority::named("u").without_key_usage().root()), Ok(AnchorKind::Root));
+    for key in [Unusable::Rsa1024, Unusable::Dsa, Unusable::Malformed] {
+        assert_eq!(judge(&Authority::named("o").unusable(key).root()), Err(bad), "{key:?}");
+    }
     assert_eq!(root.name(), "r");
 }
 
