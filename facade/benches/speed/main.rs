@@ -1,11 +1,14 @@
 //! Facade and plain libraries side by side, in one process and in turns.
 //!
 //! ```text
-//! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--rounds N] [--json FILE] [--side SIDE]
+//! cargo bench -p polytls-benches --bench speed -- [--quick] [--rows FILTER] [--rounds N] [--json FILE] [--side SIDE] [--two-cores]
 //! ```
 //!
-//! Times are CPU time of both ends, not the clock's; blocking ones on one core, tokio's on two. Each
-//! figure is the median of its rounds, and the ratio is that of the two medians. `--rows` takes words, of which a
+//! Times are CPU time of both ends, not the clock's, and both ends share a core. With `--two-cores`,
+//! tokio's have one each, and what is measured is mostly who waits for whom: a reader that is done
+//! sooner sleeps more often, each time for the price of a wake-up, so that the same library takes
+//! anything from one to three times as long. Each figure is the median of its rounds, and the ratio
+//! is that of the two medians. `--rows` takes words, of which a
 //! row must contain all (`openssl+bulk+tokio`), and alternatives between commas. `--rounds` takes more
 //! of them than usual, and `--side facade` or `--side plain` runs one side only: for a profiler.
 //!
@@ -42,17 +45,21 @@ fn main() -> Result<(), Failure> {
             child::main(rest)
         }
         _ => {
-            // As tokio's users have it: a worker for each end, wherever the scheduler puts them.
-            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let options = Options::parse(&arguments)?;
+            let mut runtime = match options.two_cores {
+                true => tokio::runtime::Builder::new_multi_thread(),
+                false => tokio::runtime::Builder::new_current_thread(),
+            };
+            // Its threads, if any, are not pinned.
             let runtime = runtime.worker_threads(2).enable_all().build()?;
             pin();
-            parent(&Options::parse(&arguments)?, &runtime)
+            parent(&options, &runtime)
         }
     }
 }
 
-/// Blocking ends share a core, so that neither waking the other nor a cache miss depends on where
-/// the scheduler puts them; threads made later inherit it.
+/// Both ends share a core, so that neither waking the other nor a cache miss depends on where the
+/// scheduler puts them; threads made later inherit it.
 fn pin() {
     if let Some(core) = core_affinity::get_core_ids().unwrap_or_default().last() {
         core_affinity::set_for_current(*core);
@@ -77,6 +84,7 @@ pub(crate) struct Options {
     pub(crate) rows: Option<String>,
     pub(crate) rounds: Option<usize>,
     pub(crate) side: Option<Side>,
+    two_cores: bool,
     json: Option<PathBuf>,
 }
 
@@ -88,6 +96,7 @@ impl Options {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
                 "--quick" => options.quick = true,
+                "--two-cores" => options.two_cores = true,
                 "--rows" => options.rows = Some(value()?.clone()),
                 "--rounds" => options.rounds = Some(value()?.parse()?),
                 "--side" => options.side = Some(value()?.parse()?),
