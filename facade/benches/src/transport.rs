@@ -9,9 +9,9 @@ use socket2::{Domain, Socket, Type};
 pub type Buffer = Option<usize>;
 
 /// Fixed buffer sizes for bulk rows: throughput over loopback has two states, and which one a
-/// connection falls into depends on them. Below 48 KiB, which no system defaults to, the window is
-/// smaller than a segment of loopback, and what is measured is the kernel's waiting for it.
-pub const BUFFERS: [usize; 5] = [48 << 10, 64 << 10, 96 << 10, 128 << 10, 192 << 10];
+/// connection falls into depends on them. Below 64 KiB, which no system defaults to, the window is
+/// smaller than a segment of loopback, and it is chance: either side may take twice the other's time.
+pub const BUFFERS: [usize; 6] = [64 << 10, 96 << 10, 128 << 10, 192 << 10, 256 << 10, 512 << 10];
 
 /// A listener whose connections have buffers of this size.
 ///

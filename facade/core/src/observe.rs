@@ -94,20 +94,19 @@ impl Observer {
         self.side == Side::Server && !self.incoming.has_message() && !self.incoming.over
     }
 
-    /// What the server chose.
+    /// What the server chose; by its HelloRetryRequest, if it sent one, which looks the same and names
+    /// the version and the cipher suite that it will stay with (RFC 8446, section 4.1.4).
     pub fn server_hello(&self) -> Option<ServerHello> {
         let flight = match self.side {
             Side::Client => &self.incoming,
             Side::Server => &self.outgoing,
         };
-        // A HelloRetryRequest looks the same and comes first (RFC 8446, section 4.1.4).
-        let hellos = flight.messages().map_while(|message| match message {
+        flight.messages().find_map(|message| match message {
             TlsMessageHandshake::ServerHello(hello) => {
                 Some(server_hello(hello.version.0, hello.cipher.0, hello.ext))
             }
             _ => None,
-        });
-        hellos.last()
+        })
     }
 
     /// The alert that the peer sent in clear.
@@ -185,6 +184,11 @@ impl Flight {
         }
         self.bytes.extend_from_slice(payload);
         while let Some(length) = message_length(&self.bytes[self.whole..]) {
+            if self.whole + length > self.bytes.len() {
+                // One that could not be kept is for the library to judge.
+                self.over |= length > MAX_FLIGHT;
+                return;
+            }
             self.whole += length;
         }
     }
@@ -197,7 +201,7 @@ impl Flight {
     fn messages(&self) -> impl Iterator<Item = TlsMessageHandshake<'_>> {
         let mut rest = &self.bytes[..self.whole];
         std::iter::from_fn(move || {
-            let (message, after) = rest.split_at(message_length(rest)?);
+            let (message, after) = rest.split_at_checked(message_length(rest)?)?;
             rest = after;
             match tls_parser::parse_tls_message_handshake(message) {
                 Ok((_, TlsMessage::Handshake(message))) => Some(message),
@@ -210,11 +214,10 @@ impl Flight {
     }
 }
 
-/// How long the message at the front is, header included, if it is whole.
+/// How long the message at the front says that it is, header included.
 fn message_length(bytes: &[u8]) -> Option<usize> {
     let &[_, a, b, c, ..] = bytes else { return None };
-    let length = MESSAGE_HEADER + u32::from_be_bytes([0, a, b, c]) as usize;
-    (bytes.len() >= length).then_some(length)
+    Some(MESSAGE_HEADER + u32::from_be_bytes([0, a, b, c]) as usize)
 }
 
 impl fmt::Debug for Flight {

@@ -104,6 +104,12 @@ pub trait StreamSocket: Socket {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// Whether receiving never waits for something to be sent, nor sending for something to come: true
+    /// of sockets, not of TLS inside TLS. Where it is not, a deadline is laid on both timeouts.
+    fn directions_are_independent(&self) -> bool {
+        false
+    }
+
     /// Passes on what a buffer of this stream still holds; sockets have none.
     ///
     /// # Errors
@@ -211,6 +217,10 @@ macro_rules! system_stream {
                 without_waiting(&SockRef::from(self), |socket, flag| {
                     socket.recv_with_flags(&mut discarded, flag)
                 })
+            }
+
+            fn directions_are_independent(&self) -> bool {
+                true
             }
 
             fn send_now(&self, data: &[u8]) -> io::Result<usize> {
@@ -382,6 +392,10 @@ macro_rules! forward_stream {
 
             fn discard_now(&self) -> io::Result<usize> {
                 (**self).discard_now()
+            }
+
+            fn directions_are_independent(&self) -> bool {
+                (**self).directions_are_independent()
             }
 
             fn send_now(&self, data: &[u8]) -> io::Result<usize> {

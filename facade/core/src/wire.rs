@@ -34,13 +34,13 @@ impl Wire {
         self.incoming.complete > 0
     }
 
-    /// How long the record at the front is, header included; 0 while it is not complete. What cannot
-    /// be a record counts to the end.
+    /// How long the record at the front is, header included; 0 while it is not complete. Of what
+    /// cannot be a record, as much as shows that.
     pub fn record_length(&self) -> usize {
         match record::front(self.input()) {
             Front::Record(length) => length,
             Front::Partial => 0,
-            Front::Garbage => self.input().len(),
+            Front::Garbage => self.input().len().min(record::HEADER),
         }
     }
 
@@ -302,7 +302,7 @@ impl Buffer {
     /// Makes room for so many bytes more than the pool's buffers have.
     #[cold]
     fn grow(&mut self, more: usize) {
-        let mut data = vec![0; self.end + more].into_boxed_slice();
+        let mut data = vec![0; self.end + more.max(self.end)].into_boxed_slice();
         data[..self.end].copy_from_slice(&self.data[..self.end]);
         self.data = data;
     }

@@ -53,7 +53,11 @@ impl Handshaking {
         if self.observer.awaits_client_hello() && patience_left && !ended {
             return Ok(Verdict::Wait);
         }
-        if std::mem::replace(&mut self.offer_judged, true) || !self.lacks_common_alpn() {
+        if self.offer_judged || self.observer.awaits_client_hello() {
+            return Ok(Verdict::Proceed);
+        }
+        self.offer_judged = true;
+        if !self.lacks_common_alpn() {
             return Ok(Verdict::Proceed);
         }
         wire.outgoing().push(&observe::clear_alert(Alert::NO_APPLICATION_PROTOCOL));

@@ -11,26 +11,15 @@ pub(super) struct Clock {
     phase: Phase,
     /// The socket's own timeouts hold as well.
     own_hold: bool,
-    /// The socket takes timeouts.
-    works: bool,
     receiving: Timer,
     sending: Timer,
 }
 
 /// What a system call that waits is going to do.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Receive,
     Send,
-}
-
-/// The socket's timeout for one direction.
-#[derive(Default)]
-struct Timer {
-    /// What it is set to now, if it has been set.
-    set: Option<Duration>,
-    /// What it was before, to be put back.
-    own: Option<Duration>,
 }
 
 impl Clock {
@@ -45,9 +34,8 @@ impl Clock {
             deadline,
             phase,
             own_hold: true,
-            works: true,
-            receiving: Timer::default(),
-            sending: Timer::default(),
+            receiving: Timer::new(Direction::Receive),
+            sending: Timer::new(Direction::Send),
         }
     }
 
@@ -77,42 +65,24 @@ impl Clock {
         if left.is_zero() {
             return Err(Error::new(ErrorKind::Timeout(self.phase)));
         }
-        let timer = match direction {
-            Direction::Receive => &mut self.receiving,
-            Direction::Send => &mut self.sending,
-        };
-        // Setting a timeout is a system call of its own; a sixteenth late is near enough.
-        if timer.set.is_some_and(|set| set <= left + left / 16) {
-            return Ok(());
+        for timer in [&mut self.receiving, &mut self.sending] {
+            if timer.direction == direction || !socket.directions_are_independent() {
+                timer.set(socket, left, self.own_hold);
+            }
         }
-        if timer.set.is_none() {
-            timer.own = direction.timeout(socket).unwrap_or_default();
-        }
-        timer.set = Some(left);
-        let least = match timer.own {
-            Some(own) if self.own_hold => own.min(left),
-            _ => left,
-        };
-        self.works = direction.set_timeout(socket, Some(least)).is_ok();
         Ok(())
     }
 
     /// Whether the deadline ends a system call that waits. A stream without timeouts is held to it
     /// between two calls only.
     pub(super) fn ends_waiting(&self) -> bool {
-        self.works
+        self.receiving.works && self.sending.works
     }
 
     /// Puts the socket's own timeouts back.
     pub(super) fn stop<S: StreamSocket + ?Sized>(&self, socket: &S) {
-        for (direction, timer) in
-            [(Direction::Receive, &self.receiving), (Direction::Send, &self.sending)]
-        {
-            if timer.set.is_some() {
-                // Failed before, if it fails now.
-                let _ = direction.set_timeout(socket, timer.own);
-            }
-        }
+        self.receiving.put_back(socket);
+        self.sending.put_back(socket);
     }
 
     /// The error for one of the transport, seen while this clock ran.
@@ -132,22 +102,54 @@ impl Clock {
     }
 }
 
-impl Direction {
-    fn timeout<S: StreamSocket + ?Sized>(self, socket: &S) -> io::Result<Option<Duration>> {
-        match self {
-            Self::Receive => socket.read_timeout(),
-            Self::Send => socket.write_timeout(),
+/// The socket's timeout for one direction.
+struct Timer {
+    direction: Direction,
+    /// What it is set to now, if it has been set.
+    set: Option<Duration>,
+    /// What it was before, to be put back.
+    own: Option<Duration>,
+    /// The socket takes timeouts.
+    works: bool,
+}
+
+impl Timer {
+    fn new(direction: Direction) -> Self {
+        Self { direction, set: None, own: None, works: true }
+    }
+
+    fn set<S: StreamSocket + ?Sized>(&mut self, socket: &S, left: Duration, own_holds: bool) {
+        // Setting a timeout is a system call of its own; a sixteenth late is near enough.
+        if self.set.is_some_and(|set| set <= left + left / 16) {
+            return;
+        }
+        if self.set.is_none() {
+            let own = match self.direction {
+                Direction::Receive => socket.read_timeout(),
+                Direction::Send => socket.write_timeout(),
+            };
+            self.own = own.unwrap_or_default();
+        }
+        self.set = Some(left);
+        let least = self.own.filter(|_| own_holds).map_or(left, |own| own.min(left));
+        self.works = self.apply(socket, Some(least)).is_ok();
+    }
+
+    fn put_back<S: StreamSocket + ?Sized>(&self, socket: &S) {
+        if self.set.is_some() {
+            // A socket that did not take the other one has kept this.
+            let _ = self.apply(socket, self.own);
         }
     }
 
-    fn set_timeout<S: StreamSocket + ?Sized>(
-        self,
+    fn apply<S: StreamSocket + ?Sized>(
+        &self,
         socket: &S,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        match self {
-            Self::Receive => socket.set_read_timeout(timeout),
-            Self::Send => socket.set_write_timeout(timeout),
+        match self.direction {
+            Direction::Receive => socket.set_read_timeout(timeout),
+            Direction::Send => socket.set_write_timeout(timeout),
         }
     }
 }

@@ -20,8 +20,14 @@ pub(super) fn handshake<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
 ) -> Result<(), Error> {
+    let state = access.state();
+    let deadline = state.deadline.filter(|_| state.connection.is_handshaking());
+    drop(state);
     ensure_handshake(access, socket)?;
-    send_all(access, socket, &mut Clock::none(Phase::Handshake))
+    let mut clock = Clock::until(deadline, Phase::Handshake);
+    let sent = send_all(access, socket, &mut clock);
+    clock.stop(socket);
+    sent
 }
 
 /// Takes the handshake to its end, before a read or write.
@@ -65,7 +71,7 @@ fn handshake_steps<S: StreamSocket + ?Sized>(
                 send_all(access, socket, clock)?;
                 receive(access, socket, clock)?;
             }
-            Err(error) => return Err(fail(access, socket, error)),
+            Err(error) => return Err(fail(access, socket, error, clock)),
         }
     }
 }
@@ -95,10 +101,10 @@ pub(super) fn read<S: StreamSocket + ?Sized>(
                 let error = Error::new(ErrorKind::Protocol)
                     .with_detail("the peer asks for more answers than it reads");
                 let error = access.state().connection.abort(error);
-                return Err(fail(access, socket, error));
+                return Err(fail(access, socket, error, clock));
             }
             Ok(Progress::NeedsOutput) => send_all(access, socket, clock)?,
-            Err(error) => return Err(fail(access, socket, error)),
+            Err(error) => return Err(fail(access, socket, error, clock)),
         }
     }
 }
@@ -138,7 +144,7 @@ pub(super) fn write<S: StreamSocket + ?Sized>(
             }
             Err(error) => {
                 drop(state);
-                return Err(fail(access, socket, error));
+                return Err(fail(access, socket, error, clock));
             }
         }
     }
@@ -260,7 +266,8 @@ fn send_some<S: StreamSocket + ?Sized>(
     data: &[u8],
     clock: &mut Clock,
 ) -> Result<io::Result<usize>, Error> {
-    if clock.has_deadline() {
+    // Where a flag cannot say so, not waiting takes system calls too.
+    if cfg!(unix) && clock.has_deadline() {
         match socket.send_now(data) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 clock.tick(socket, Direction::Send)?;
@@ -318,9 +325,14 @@ fn receive_into<S: StreamSocket + ?Sized>(
 }
 
 /// The connection has failed: lets the alert leave, and tells the peer that nothing follows.
-fn fail<S: StreamSocket + ?Sized>(access: &mut impl Access, socket: &S, error: Error) -> Error {
+fn fail<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    error: Error,
+    clock: &mut Clock,
+) -> Error {
     if access.state().connection.failure().is_some() {
-        let _ = send(access, socket, &mut Clock::none(Phase::Write));
+        let _ = send(access, socket, clock);
         close::end_after_failure(socket);
     }
     error

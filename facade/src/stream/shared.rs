@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::ops::DerefMut;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use polytls_core::{Error, ErrorKind, Incoming, Outgoing, StreamSocket};
@@ -304,7 +304,14 @@ impl<'l> Access for Locked<'l> {
         state.sending = true;
         let mut output = state.connection.lend_outgoing();
         drop(state);
+        let guard = OnPanic(|| {
+            self.0.after_panic(|state| {
+                state.sending = false;
+                state.lost = true;
+            })
+        });
         let result = send(&mut output);
+        std::mem::forget(guard);
         let mut state = lock(&self.0.state);
         state.connection.return_outgoing(output);
         state.sending = false;
@@ -320,7 +327,9 @@ impl<'l> Access for Locked<'l> {
         then: impl FnOnce(&mut State, io::Result<usize>) -> R,
     ) -> R {
         let mut incoming = lock(&self.0.state).connection.lend_incoming();
+        let guard = OnPanic(|| self.0.after_panic(|state| state.receives += 1));
         let received = receive(&mut incoming);
+        std::mem::forget(guard);
         let mut state = lock(&self.0.state);
         state.connection.return_incoming(incoming, *received.as_ref().unwrap_or(&0));
         state.receives += 1;
@@ -337,14 +346,37 @@ impl<'l> Access for Locked<'l> {
 
     fn turn_to_receive(&mut self) -> Option<Self::Turn> {
         let state = lock(&self.0.state);
-        if let Ok(turn) = self.0.reader.try_lock() {
-            return Some(turn);
+        match self.0.reader.try_lock() {
+            Ok(turn) => return Some(turn),
+            Err(TryLockError::Poisoned(turn)) => return Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
         }
         // A reader that finds what it wants without receiving tells nobody, hence the bound.
         let (patience, seen) = (Duration::from_millis(10), state.receives);
         let unchanged = |state: &mut State| state.receives == seen;
         let _received = self.0.changed.wait_timeout_while(state, patience, unchanged);
         None
+    }
+}
+
+impl Lock {
+    /// Ends a connection whose socket has panicked: nobody knows how much of a buffer has gone.
+    fn after_panic(&self, free: impl FnOnce(&mut State)) {
+        let mut state = lock(&self.state);
+        free(&mut state);
+        state.break_output(io::ErrorKind::BrokenPipe);
+        state.connection.ended(Some(&io::ErrorKind::BrokenPipe.into()));
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+/// Does something when a panic passes.
+struct OnPanic<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

@@ -1,6 +1,5 @@
 //! Moving bytes between a connection and its transport, by polling.
 
-use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -96,6 +95,8 @@ impl Driver {
                     }
                     self.shaken = true;
                     self.timer = None;
+                    // Whoever has shaken hands may not be who goes on with the stream.
+                    self.both.settle(task);
                 }
                 Ok(Progress::NeedsInput | Progress::NeedsOutput) => {
                     // Goes on to read when its write is pending: two ends that both wait to write
@@ -267,21 +268,9 @@ impl Driver {
         if self.connection.output().is_empty() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
-        if let Poll::Ready(result) = self.poll_send_with(transport, cx) {
-            return Poll::Ready(result);
-        }
         // Both tasks may need this to go on, whichever of them is polling now.
-        let waker = match self.both.waker(task, cx) {
-            Cow::Borrowed(_) => return Poll::Pending,
-            Cow::Owned(both) => both,
-        };
-        let result = self.poll_send_with(transport, &mut Context::from_waker(&waker));
-        if result.is_ready() {
-            // Between the two attempts this task's waker stood in place of both: the other one may
-            // wait for what has just been done.
-            self.both.wake();
-        }
-        result
+        let waker = self.both.waker(task, cx);
+        self.poll_send_with(transport, &mut Context::from_waker(&waker))
     }
 
     fn poll_send_with<S: AsyncWrite + Unpin>(

@@ -17,9 +17,9 @@ pub(super) enum Task {
 
 /// The tasks of one stream that wait for its transport.
 pub(super) enum Both {
-    /// One at a time, as most streams have it: its own waker serves.
+    /// One task, as most streams have it: its own waker serves.
     Apart([Option<Waker>; 2]),
-    /// Both have waited at the same time: a waker for both of them, from then on.
+    /// Two of them have polled: a waker for both, from then on.
     Together(Arc<Wakers>),
 }
 
@@ -53,6 +53,16 @@ impl Both {
             }
         };
         Cow::Owned(Waker::from(wakers))
+    }
+
+    /// Forgets the tasks, and wakes the one that is not polling: what it may have waited for is done.
+    pub(super) fn settle(&mut self, task: Task) {
+        let other = 1 - task as usize;
+        let waker = match std::mem::take(self) {
+            Self::Apart([reader, writer]) => [reader, writer].into_iter().nth(other).flatten(),
+            Self::Together(wakers) => wakers.slot(other).take(),
+        };
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Wakes both.
