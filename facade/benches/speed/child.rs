@@ -214,7 +214,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<(), Failure> {
                 let setup = Setup::of(library);
                 let client = Client::new(side, setup, &pki)?;
                 let server = Server::new(side, setup, &pki)?;
-                many(&client, &server, &transport::listener(None)?, 1)
+                many(&client, &[server], &transport::listener(None)?, 1)
             });
             println!("{}", taken?.0);
         }

@@ -14,31 +14,52 @@ use polytls_benches::transport::{self, BUFFERS, Buffer};
 
 use crate::report::{Row, Run, Target, cpu_of};
 
-/// Contexts of both sides, in the order of [`Side`].
-struct Contexts([(Client, Server); 2]);
+/// Contexts of both sides, in the order of [`Side`]: a client's, and those of the servers that it goes
+/// to in turns.
+struct Contexts([(Client, Vec<Server>); 2]);
 
 impl Contexts {
     fn new(setup: Setup, run: &Run) -> Result<Self, Failure> {
         let of = |side| -> Result<_, Failure> {
-            Ok((Client::new(side, setup, &run.pki)?, Server::new(side, setup, &run.pki)?))
+            Ok((Client::new(side, setup, &run.pki)?, vec![Server::new(side, setup, &run.pki)?]))
         };
         Ok(Self([of(Side::Facade)?, of(Side::Plain)?]))
     }
 
-    fn of(&self, side: Side) -> &(Client, Server) {
+    /// With servers whose certificates the client does not remember.
+    fn of_strangers(setup: Setup, run: &Run) -> Result<Self, Failure> {
+        let of = |side| -> Result<_, Failure> {
+            Ok((Client::new(side, setup, &run.pki)?, Server::strangers(side, setup, &run.pki)?))
+        };
+        Ok(Self([of(Side::Facade)?, of(Side::Plain)?]))
+    }
+
+    fn of(&self, side: Side) -> &(Client, Vec<Server>) {
         &self.0[side as usize]
     }
 }
 
-/// Full and resumed handshakes.
+/// Whom a client meets, and whether it resumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acquaintance {
+    /// The same server each time.
+    Full,
+    /// Another one each time.
+    Stranger,
+    /// The same, with its session.
+    Resumed,
+}
+
+/// Handshakes of all kinds.
 pub(crate) fn handshakes(run: &mut Run, runtime: &Runtime) -> Result<(), Failure> {
-    for resumption in [false, true] {
+    for acquaintance in [Acquaintance::Full, Acquaintance::Stranger, Acquaintance::Resumed] {
         for key in Key::ALL {
             for version in Version::ALL {
                 for library in Library::ALL {
                     for mode in Mode::ALL {
+                        let resumption = acquaintance == Acquaintance::Resumed;
                         let setup = Setup { library, version, key, resumption };
-                        handshake(run, runtime, setup, mode)?;
+                        handshake(run, runtime, setup, acquaintance, mode)?;
                     }
                 }
             }
@@ -47,24 +68,38 @@ pub(crate) fn handshakes(run: &mut Run, runtime: &Runtime) -> Result<(), Failure
     Ok(())
 }
 
-fn handshake(run: &mut Run, runtime: &Runtime, setup: Setup, mode: Mode) -> Result<(), Failure> {
-    if setup.resumption && (setup.library == Library::Native || setup.key != Key::P256) {
-        // native-tls resumes nothing; and a resumed handshake signs nothing.
+fn handshake(
+    run: &mut Run,
+    runtime: &Runtime,
+    setup: Setup,
+    acquaintance: Acquaintance,
+    mode: Mode,
+) -> Result<(), Failure> {
+    if acquaintance != Acquaintance::Full && setup.key != Key::P256
+        || acquaintance == Acquaintance::Resumed && setup.library == Library::Native
+    {
+        // A resumed handshake signs nothing, and native-tls resumes nothing.
         return Ok(());
     }
-    let kind = if setup.resumption { "resumed" } else { "full" };
-    let name = format!("handshake {kind} {} {}", setup.version.name(), setup.key.name());
-    let mut row = Row::new(name, setup.library, Some(mode));
-    if setup.resumption && setup.library == Library::Openssl {
+    let (version, key) = (setup.version.name(), setup.key.name());
+    let row =
+        |kind| Row::new(format!("handshake {kind} {version} {key}"), setup.library, Some(mode));
+    let row = match acquaintance {
+        Acquaintance::Full => row("full").target(Target::Ratio(1.0)),
+        Acquaintance::Stranger => row("with strangers"),
         // Plain users would have to write a cache, and call what the crate marks unsafe.
-        row = row.without_plain();
-    } else if !setup.resumption {
-        row = row.target(Target::Ratio(1.0));
-    }
+        Acquaintance::Resumed if setup.library == Library::Openssl => {
+            row("resumed").without_plain()
+        }
+        Acquaintance::Resumed => row("resumed"),
+    };
     if !run.wants(&row) {
         return Ok(());
     }
-    let contexts = Contexts::new(setup, run)?;
+    let contexts = match acquaintance {
+        Acquaintance::Stranger => Contexts::of_strangers(setup, run)?,
+        _ => Contexts::new(setup, run)?,
+    };
     let listener = transport::listener(None)?;
     let asynchronous = {
         let _guard = runtime.enter();
@@ -76,17 +111,17 @@ fn handshake(run: &mut Run, runtime: &Runtime, setup: Setup, mode: Mode) -> Resu
     // allocator would give the memory back to the system, and take it anew.
     let mut last: [Option<Box<dyn Any>>; 2] = [None, None];
     run.measure(&row, 21, |side| {
-        let (client, server) = contexts.of(side);
+        let (client, servers) = contexts.of(side);
         let (taken, open) = cpu_of(count, || {
             Ok(match mode {
                 Mode::Blocking => {
                     listener.set_nonblocking(false)?;
-                    Box::new(many(client, server, &listener, count)?) as Box<dyn Any>
+                    Box::new(many(client, servers, &listener, count)?) as Box<dyn Any>
                 }
                 Mode::Tokio => {
                     listener.set_nonblocking(true)?;
                     let listener = Arc::clone(&asynchronous);
-                    Box::new(runtime.block_on(many_async(client, server, listener, count))?)
+                    Box::new(runtime.block_on(many_async(client, servers, listener, count))?)
                 }
             })
         })?;
@@ -100,15 +135,15 @@ type Pairs<C> = (Vec<C>, Vec<C>);
 /// Connections one after the other, each with a handshake and one byte there and back.
 pub(crate) fn many(
     client: &Client,
-    server: &Server,
+    servers: &[Server],
     listener: &TcpListener,
     count: usize,
 ) -> Result<Pairs<Box<dyn Stream>>, Failure> {
     let address = listener.local_addr()?;
     std::thread::scope(|scope| {
-        let servers = scope.spawn(move || -> Result<_, Failure> {
+        let accepted = scope.spawn(move || -> Result<_, Failure> {
             let mut streams = Vec::with_capacity(count);
-            for _ in 0..count {
+            for server in servers.iter().cycle().take(count) {
                 let mut stream = server.accept(transport::accept(listener)?)?;
                 let mut byte = [0];
                 stream.read_exact(&mut byte)?;
@@ -126,22 +161,22 @@ pub(crate) fn many(
             stream.read_exact(&mut [0])?;
             clients.push(stream);
         }
-        let servers = servers.join().map_err(|_| "the server panicked")??;
-        Ok((clients, servers))
+        let accepted = accepted.join().map_err(|_| "the server panicked")??;
+        Ok((clients, accepted))
     })
 }
 
 async fn many_async(
     client: &Client,
-    server: &Server,
+    servers: &[Server],
     listener: Arc<tokio::net::TcpListener>,
     count: usize,
 ) -> Result<Pairs<Box<dyn AsyncStream>>, Failure> {
     let address = listener.local_addr()?;
-    let (client, server) = (client.clone(), server.clone());
-    let servers = tokio::spawn(async move {
+    let (client, servers) = (client.clone(), servers.to_vec());
+    let accepted = tokio::spawn(async move {
         let mut streams = Vec::with_capacity(count);
-        for _ in 0..count {
+        for server in servers.iter().cycle().take(count) {
             let (transport, _) = listener.accept().await?;
             transport.set_nodelay(true)?;
             let mut stream = server.accept_async(transport).await?;
@@ -166,7 +201,7 @@ async fn many_async(
         }
         Ok::<_, Failure>(streams)
     });
-    Ok((clients.await??, servers.await??))
+    Ok((clients.await??, accepted.await??))
 }
 
 /// Bulk, small writes, vectored writes and round trips.
@@ -221,9 +256,9 @@ fn transfer(
     let mut pairs = [Vec::new(), Vec::new()];
     for side in Side::BOTH {
         for buffer in buffers {
-            let (client, server) = contexts.of(side);
+            let (client, servers) = contexts.of(side);
             let (near, far) = transport::pair(*buffer)?;
-            let mut pair = open(client, server, near, far)?;
+            let mut pair = open(client, &servers[0], near, far)?;
             operation.run(&mut *pair.0, &mut *pair.1, count.div_ceil(4))?;
             pairs[side as usize].push(pair);
         }
@@ -251,11 +286,11 @@ fn transfer_async(
     let mut pairs = [Vec::new(), Vec::new()];
     for side in Side::BOTH {
         for buffer in buffers {
-            let (client, server) = contexts.of(side);
+            let (client, servers) = contexts.of(side);
             let (near, far) = transport::pair(*buffer)?;
             let mut pair = runtime.block_on(async {
                 let (near, far) = (transport::for_tokio(near)?, transport::for_tokio(far)?);
-                open_async(client, server, near, far).await
+                open_async(client, &servers[0], near, far).await
             })?;
             pair = runtime.block_on(operation.run_async(pair, count.div_ceil(4)))?;
             pairs[side as usize].push(Some(pair));

@@ -112,6 +112,10 @@ impl<S: StreamSocket> StreamSocket for Counted<S> {
         self.received().discard_now()
     }
 
+    fn directions_are_independent(&self) -> bool {
+        self.inner.directions_are_independent()
+    }
+
     fn send_now(&self, data: &[u8]) -> io::Result<usize> {
         self.sent().send_now(data)
     }

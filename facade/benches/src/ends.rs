@@ -1,5 +1,5 @@
-//! Clients and servers of facade and plain libraries behind one face; each plain library as its own
-//! users use it.
+//! Clients and servers of facade and plain libraries behind one face; each plain library as its
+//! documentation recommends, and with the same features on both sides.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use native_tls::{HandshakeError, TlsAcceptor, TlsConnector};
 use openssl::ssl::{
-    SslAcceptor, SslConnector, SslContextBuilder, SslFiletype, SslMethod, SslVersion,
+    SslAcceptor, SslConnector, SslContextBuilder, SslFiletype, SslMethod, SslOptions, SslVersion,
 };
 use openssl::x509::X509;
 use polytls::{
@@ -20,7 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::pki::{HOST, Pki};
+use crate::pki::{HOST, Pki, STRANGERS};
 use crate::setup::{Library, Setup, Side, Version};
 
 /// Whatever went wrong: the run ends with it.
@@ -99,6 +99,9 @@ impl Client {
                 let mut builder = SslConnector::builder(SslMethod::tls())?;
                 builder.cert_store_mut().add_cert(X509::from_pem(&authority)?)?;
                 openssl_version(&mut builder, setup.version)?;
+                if !setup.resumption {
+                    builder.set_options(SslOptions::NO_TICKET);
+                }
                 Self::Openssl(builder.build())
             }
             Library::Native => {
@@ -220,7 +223,20 @@ impl Server {
     ///
     /// Of the library.
     pub fn new(side: Side, setup: Setup, pki: &Pki) -> Result<Self, Failure> {
-        let (chain, key) = (pki.chain(setup.key)?, pki.key(setup.key)?);
+        Self::numbered(side, setup, pki, 0)
+    }
+
+    /// As many contexts as there are strangers, each with its own certificate.
+    ///
+    /// # Errors
+    ///
+    /// Of the library.
+    pub fn strangers(side: Side, setup: Setup, pki: &Pki) -> Result<Vec<Self>, Failure> {
+        (1..=STRANGERS).map(|number| Self::numbered(side, setup, pki, number)).collect()
+    }
+
+    fn numbered(side: Side, setup: Setup, pki: &Pki, number: usize) -> Result<Self, Failure> {
+        let (chain, key) = (pki.chain(setup.key, number)?, pki.key(setup.key, number)?);
         let library = setup.server_library();
         if side == Side::Facade {
             let version = facade_version(setup.version);
@@ -241,8 +257,11 @@ impl Server {
             }
             Library::Openssl => {
                 let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls())?;
-                builder.set_certificate_chain_file(pki.file(setup.key, "chain"))?;
-                builder.set_private_key_file(pki.file(setup.key, "key"), SslFiletype::PEM)?;
+                builder.set_certificate_chain_file(pki.file_of(setup.key, number, "chain"))?;
+                builder.set_private_key_file(
+                    pki.file_of(setup.key, number, "key"),
+                    SslFiletype::PEM,
+                )?;
                 openssl_version(&mut builder, setup.version)?;
                 Self::Openssl(builder.build())
             }
@@ -264,7 +283,8 @@ impl Server {
     pub fn with_defaults(side: Side, setup: Setup, pki: &Pki) -> Result<Self, Failure> {
         match (side, setup.server_library()) {
             (Side::Plain, Library::Rustls) => {
-                let config = rustls_server(setup, &pki.chain(setup.key)?, &pki.key(setup.key)?)?;
+                let config =
+                    rustls_server(setup, &pki.chain(setup.key, 0)?, &pki.key(setup.key, 0)?)?;
                 Ok(Self::Rustls(Arc::new(config)))
             }
             _ => Self::new(side, setup, pki),

@@ -1,5 +1,5 @@
-//! The certificates of a run: one authority and one server per kind of key, in files, because child
-//! processes need them too.
+//! The certificates of a run: an authority and its servers for each kind of key, in files, because
+//! child processes need them too.
 
 use std::error::Error;
 use std::fs;
@@ -11,6 +11,10 @@ use crate::setup::Key;
 
 /// The name that every client expects.
 pub const HOST: &str = "localhost";
+
+/// How many servers more there are with keys on P-256: so many that nobody remembers the first one by
+/// the time that it comes again.
+pub const STRANGERS: usize = 40;
 
 /// Where the files are.
 #[derive(Clone, Debug)]
@@ -39,13 +43,18 @@ impl Pki {
             bundle.push_str(&authority_pem);
             let issuer = Issuer::new(authority, authority_key);
 
-            let leaf_key = generate(key)?;
-            let mut leaf = CertificateParams::new([HOST.into()])?;
-            leaf.key_usages =
-                vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
             fs::write(pki.file(key, "ca"), authority_pem)?;
-            fs::write(pki.file(key, "chain"), leaf.signed_by(&leaf_key, &issuer)?.pem())?;
-            fs::write(pki.file(key, "key"), leaf_key.serialize_pem())?;
+            // More than one only where making a key takes no time.
+            let strangers = if key == Key::P256 { STRANGERS } else { 0 };
+            for number in 0..=strangers {
+                let leaf_key = generate(key)?;
+                let mut leaf = CertificateParams::new([HOST.into()])?;
+                leaf.key_usages =
+                    vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+                let chain = leaf.signed_by(&leaf_key, &issuer)?.pem();
+                fs::write(pki.file_of(key, number, "chain"), chain)?;
+                fs::write(pki.file_of(key, number, "key"), leaf_key.serialize_pem())?;
+            }
         }
         fs::write(pki.bundle(), bundle)?;
         Ok(pki)
@@ -75,26 +84,30 @@ impl Pki {
         fs::read(self.file(key, "ca"))
     }
 
-    /// The server's certificate, in PEM.
+    /// The certificate of a server, in PEM: number 0, or one of the [`STRANGERS`].
     ///
     /// # Errors
     ///
     /// Of the file system.
-    pub fn chain(&self, key: Key) -> std::io::Result<Vec<u8>> {
-        fs::read(self.file(key, "chain"))
+    pub fn chain(&self, key: Key, number: usize) -> std::io::Result<Vec<u8>> {
+        fs::read(self.file_of(key, number, "chain"))
     }
 
-    /// The server's key, in PEM.
+    /// The key of a server, in PEM.
     ///
     /// # Errors
     ///
     /// Of the file system.
-    pub fn key(&self, key: Key) -> std::io::Result<Vec<u8>> {
-        fs::read(self.file(key, "key"))
+    pub fn key(&self, key: Key, number: usize) -> std::io::Result<Vec<u8>> {
+        fs::read(self.file_of(key, number, "key"))
     }
 
-    /// A file of a server (`chain`, `key`) or of its authority (`ca`).
-    pub fn file(&self, key: Key, what: &str) -> PathBuf {
+    /// A file of a server: `chain` or `key`.
+    pub fn file_of(&self, key: Key, number: usize, what: &str) -> PathBuf {
+        self.file(key, &format!("{number}-{what}"))
+    }
+
+    fn file(&self, key: Key, what: &str) -> PathBuf {
         self.dir.join(format!("{}-{what}.pem", key.name()))
     }
 }

@@ -1,64 +1,71 @@
 //! Which certificates were found good a short while ago.
 //!
 //! Whether a certificate may be a leaf or an issuer, and whether it is for a name, depends on its
-//! bytes alone, not on the time or on who asks. A client meets the same few servers again and again, and its backend
-//! checks before the facade does: parsing the same bytes each time would be a tenth of what a
-//! handshake costs beside its arithmetic.
+//! bytes alone, not on the time or on who asks. A client meets the same few servers again and again,
+//! and its backend checks before the facade does: parsing the same bytes each time would be a tenth of
+//! what a handshake costs beside its arithmetic.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::{Certificate, ServerName};
 
-/// How many checks a thread remembers, the last ones.
-const KEPT: usize = 24;
+/// How many certificates a thread remembers, the last ones.
+const KEPT: usize = 16;
 
 /// A certificate longer than this is checked each time, so that what is kept has a bound.
 const LONGEST: usize = 4 << 10;
 
 thread_local! {
-    static CHECKED: RefCell<VecDeque<Check>> = const { RefCell::new(VecDeque::new()) };
+    static CHECKED: RefCell<VecDeque<Checked>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// What a certificate is to be found good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum For<N> {
+pub(crate) enum For<'n> {
     Leaf,
     Issuer,
     /// A leaf whose names need no second look, whatever its issuers' constraints.
     AnyIssuer,
     /// An issuer without constraints that need one.
     AnyName,
-    Name(N),
+    Name(&'n ServerName),
 }
 
-impl<N> For<N> {
-    fn map<M>(self, name: impl FnOnce(N) -> M) -> For<M> {
-        match self {
-            Self::Leaf => For::Leaf,
-            Self::Issuer => For::Issuer,
-            Self::AnyIssuer => For::AnyIssuer,
-            Self::AnyName => For::AnyName,
-            Self::Name(of) => For::Name(name(of)),
+/// A certificate, and what it was found good for.
+struct Checked {
+    certificate: Certificate,
+    leaf: bool,
+    issuer: bool,
+    any_issuer: bool,
+    any_name: bool,
+    /// The last name.
+    name: Option<ServerName>,
+}
+
+impl Checked {
+    fn new(certificate: Certificate) -> Self {
+        let [leaf, issuer, any_issuer, any_name] = [false; 4];
+        Self { certificate, leaf, issuer, any_issuer, any_name, name: None }
+    }
+
+    fn is_for(&self, purpose: For<'_>) -> bool {
+        match purpose {
+            For::Leaf => self.leaf,
+            For::Issuer => self.issuer,
+            For::AnyIssuer => self.any_issuer,
+            For::AnyName => self.any_name,
+            For::Name(name) => self.name.as_ref() == Some(name),
         }
     }
-}
 
-/// A check that a certificate has passed.
-struct Check {
-    certificate: Certificate,
-    purpose: For<ServerName>,
-}
-
-impl Check {
-    fn is_for(&self, purpose: For<&ServerName>) -> bool {
-        match (&self.purpose, purpose) {
-            (For::Name(passed), For::Name(name)) => passed == name,
-            (For::Leaf, For::Leaf)
-            | (For::Issuer, For::Issuer)
-            | (For::AnyIssuer, For::AnyIssuer)
-            | (For::AnyName, For::AnyName) => true,
-            _ => false,
+    fn add(&mut self, purpose: For<'_>) {
+        match purpose {
+            For::Leaf => self.leaf = true,
+            For::Issuer => self.issuer = true,
+            For::AnyIssuer => self.any_issuer = true,
+            For::AnyName => self.any_name = true,
+            For::Name(name) => self.name = Some(name.clone()),
         }
     }
 }
@@ -66,43 +73,50 @@ impl Check {
 /// Runs `check`, unless this certificate has passed it lately, for the same purpose.
 pub(crate) fn unless_passed<E>(
     certificate: &Certificate,
-    purpose: For<&ServerName>,
+    purpose: For<'_>,
     check: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
     if has_passed(certificate, purpose) {
         return Ok(());
     }
     check()?;
-    if certificate.der().len() <= LONGEST {
-        let purpose = purpose.map(ServerName::clone);
-        remember(Check { certificate: certificate.clone(), purpose });
-    }
+    passed(certificate, purpose);
     Ok(())
 }
 
-fn has_passed(certificate: &Certificate, purpose: For<&ServerName>) -> bool {
-    let passed = |check: &Check| check.is_for(purpose) && check.certificate == *certificate;
+/// Takes note that a certificate has passed a check.
+pub(crate) fn passed(certificate: &Certificate, purpose: For<'_>) {
+    if certificate.der().len() > LONGEST {
+        return;
+    }
     // A thread that is being torn down remembers nothing any more.
-    CHECKED.try_with(|checked| checked.borrow().iter().any(passed)).unwrap_or(false)
-}
-
-fn remember(check: Check) {
     let _ = CHECKED.try_with(|checked| {
         let mut checked = checked.borrow_mut();
+        if let Some(known) = checked.iter_mut().find(|known| known.certificate == *certificate) {
+            return known.add(purpose);
+        }
         checked.truncate(KEPT - 1);
-        checked.push_front(check);
+        let mut new = Checked::new(certificate.clone());
+        new.add(purpose);
+        checked.push_front(new);
     });
+}
+
+/// Whether a certificate has passed a check lately.
+pub(crate) fn has_passed(certificate: &Certificate, purpose: For<'_>) -> bool {
+    let passed = |known: &Checked| known.certificate == *certificate && known.is_for(purpose);
+    CHECKED.try_with(|checked| checked.borrow().iter().any(passed)).unwrap_or(false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pass(certificate: &Certificate, purpose: For<&ServerName>) {
+    fn pass(certificate: &Certificate, purpose: For<'_>) {
         assert_eq!(unless_passed(certificate, purpose, || Ok::<_, ()>(())), Ok(()));
     }
 
-    fn passes(certificate: &Certificate, purpose: For<&ServerName>) -> bool {
+    fn passes(certificate: &Certificate, purpose: For<'_>) -> bool {
         unless_passed(certificate, purpose, || Err(())).is_ok()
     }
 

@@ -29,7 +29,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, GeneralSubtree, NameConstraints, ParsedExtension};
 use x509_parser::x509::X509Version;
 
-use crate::checked::{For, unless_passed};
+use crate::checked::{self, For, unless_passed};
 use crate::{Certificate, CertificateReason, Error, ErrorKind, ServerName, anchor, public_key};
 
 /// Checks what a leaf may be used for: it is of version 3, no authority, and its key may sign and is
@@ -71,10 +71,14 @@ fn usage(leaf: &Certificate) -> Result<(), Error> {
         Ok(_) => {}
         Err(_) => return refuse(CertificateReason::BadEncoding),
     }
-    match public_key::is_rsa_of_other_size(parsed.public_key()) {
-        true => refuse(CertificateReason::UnsupportedAlgorithm),
-        false => Ok(()),
+    if public_key::is_rsa_of_other_size(parsed.public_key()) {
+        return refuse(CertificateReason::UnsupportedAlgorithm);
     }
+    if has_plain_names(&parsed) {
+        // Since it is parsed already.
+        checked::passed(leaf, For::AnyIssuer);
+    }
+    Ok(())
 }
 
 /// Whether the names can be told apart. What stands in one does not matter if nobody looks for it.
@@ -216,10 +220,13 @@ pub fn check_constraints(
     leaf: &Certificate,
     issuers: impl IntoIterator<Item = Certificate>,
 ) -> Result<(), Error> {
-    if unless_passed(leaf, For::AnyIssuer, || has_plain_names(leaf)).is_ok() {
+    if checked::has_passed(leaf, For::AnyIssuer) {
         return Ok(());
     }
     let parsed = leaf.parsed()?;
+    if has_plain_names(&parsed) {
+        return Ok(());
+    }
     let names = dns_names(&parsed);
     for issuer in issuers {
         if unless_passed(&issuer, For::AnyName, || leaves_names_alone(&issuer)).is_ok() {
@@ -233,12 +240,8 @@ pub fn check_constraints(
 }
 
 /// Whether the libraries read a leaf's DNS names alike.
-fn has_plain_names(leaf: &Certificate) -> Result<(), Error> {
-    let plain = |name: &&str| is_dns_name(name) && !name.starts_with('*');
-    match dns_names(&leaf.parsed()?).iter().all(plain) {
-        true => Ok(()),
-        false => Err(Error::certificate(CertificateReason::NameConstraints)),
-    }
+fn has_plain_names(leaf: &X509Certificate<'_>) -> bool {
+    dns_names(leaf).iter().all(|name| is_dns_name(name) && !name.starts_with('*'))
 }
 
 /// Whether an issuer has no constraints.
