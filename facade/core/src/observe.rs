@@ -290,3 +290,130 @@ pub fn not_tls(bytes: &[u8]) -> Option<&[u8]> {
         Front::Record(_) | Front::Partial => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT_HELLO: u8 = 1;
+    const SERVER_HELLO: u8 = 2;
+    const CERTIFICATE: u8 = 11;
+    const CERTIFICATE_REQUEST: u8 = 13;
+
+    /// The random of a HelloRetryRequest (RFC 8446, section 4.1.3).
+    const RETRY: [u8; 32] = [
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8,
+        0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8,
+        0x33, 0x9c,
+    ];
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let [_, length @ ..] = (body.len() as u32).to_be_bytes();
+        [&[kind][..], &length, body].concat()
+    }
+
+    fn record(payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u16).to_be_bytes();
+        [&[record::HANDSHAKE, 3, 3][..], &length, payload].concat()
+    }
+
+    /// Of TLS 1.3, with one suite, and `h2` as the only application protocol.
+    fn client_hello() -> Vec<u8> {
+        let alpn = [0, 16, 0, 5, 0, 3, 2, b'h', b'2'];
+        let versions = [0, 43, 0, 3, 2, 3, 4];
+        let fixed = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 0x01, 1, 0, 0, 16]].concat();
+        message(CLIENT_HELLO, &[&fixed[..], &alpn, &versions].concat())
+    }
+
+    fn server_hello(random: [u8; 32], suite: [u8; 2], extensions: &[u8]) -> Vec<u8> {
+        let length = (extensions.len() as u16).to_be_bytes();
+        let body = [&[3, 3][..], &random, &[0], &suite, &[0], &length, extensions].concat();
+        message(SERVER_HELLO, &body)
+    }
+
+    fn observer(side: Side, payloads: &[&[u8]]) -> Observer {
+        let mut observer = Observer::new(side);
+        for payload in payloads {
+            observer.incoming(&record(payload));
+        }
+        observer
+    }
+
+    fn chosen(observer: &Observer) -> Option<(Option<ProtocolVersion>, u16)> {
+        observer.server_hello().map(|hello| (hello.version, hello.cipher_suite.number()))
+    }
+
+    /// RFC 5246, section 7.4.1.1: may come at any time, and is ignored during a handshake.
+    #[test]
+    fn a_hello_request_hides_no_server_hello() {
+        let request = message(0, &[]);
+        let hello = server_hello([7; 32], [0xc0, 0x2f], &[]);
+        let told = Some((Some(ProtocolVersion::Tls12), 0xc02f));
+        assert_eq!(chosen(&observer(Side::Client, &[&request, &hello])), told);
+        assert_eq!(chosen(&observer(Side::Client, &[&[request, hello].concat()])), told);
+    }
+
+    #[test]
+    fn a_hello_retry_request_tells_what_the_server_stays_with() {
+        let selects = [0, 51, 0, 2, 0, 0x17, 0, 43, 0, 2, 3, 4];
+        let retry = server_hello(RETRY, [0x13, 0x02], &selects);
+        let told = Some((Some(ProtocolVersion::Tls13), 0x1302));
+        // And then nothing.
+        assert_eq!(chosen(&observer(Side::Client, &[&retry])), told);
+        let hello = server_hello([7; 32], [0x13, 0x02], &[0, 43, 0, 2, 3, 4]);
+        assert_eq!(chosen(&observer(Side::Client, &[&retry, &hello])), told);
+    }
+
+    #[test]
+    fn a_client_hello_in_three_records_is_put_together() {
+        let hello = client_hello();
+        // The first one is not even a header.
+        for (a, b) in [(1, 2), (3, 5), (4, 40), (hello.len() - 2, hello.len() - 1)] {
+            let mut observer = observer(Side::Server, &[&hello[..a], &hello[a..b]]);
+            assert!(observer.awaits_client_hello(), "cut at {a} and {b}");
+            assert_eq!(observer.client_hello(), None);
+            observer.incoming(&record(&hello[b..]));
+            assert!(!observer.awaits_client_hello(), "cut at {a} and {b}");
+            let hello = observer.client_hello().unwrap();
+            assert_eq!(hello.alpn, [b"h2"]);
+            assert_eq!(hello.versions, [ProtocolVersion::Tls13]);
+        }
+    }
+
+    /// A header says how long its message is, and that no more than the first bytes of it.
+    #[test]
+    fn a_client_hello_too_long_to_keep_is_not_waited_for() {
+        let longest = (MAX_FLIGHT - MESSAGE_HEADER) as u32;
+        for (claimed, awaited) in [(longest, true), (longest + 1, false), (0xff_ffff, false)] {
+            let [_, a, b, c] = claimed.to_be_bytes();
+            let observer = observer(Side::Server, &[&[CLIENT_HELLO, a, b, c]]);
+            assert_eq!(observer.awaits_client_hello(), awaited, "{claimed} bytes");
+            assert_eq!(observer.client_hello(), None);
+        }
+    }
+
+    #[test]
+    fn a_flight_too_long_to_keep_still_tells_how_it_began() {
+        let hello = server_hello([7; 32], [0xc0, 0x2f], &[]);
+        let long = message(CERTIFICATE, &[0; 0x3f00]);
+        let mut payloads = vec![hello.as_slice()];
+        payloads.extend([long.as_slice()].repeat(2 * MAX_FLIGHT / long.len()));
+        let request = message(CERTIFICATE_REQUEST, &[0, 0, 0, 0]);
+        payloads.push(&request);
+        let observer = observer(Side::Client, &payloads);
+        assert_eq!(chosen(&observer), Some((Some(ProtocolVersion::Tls12), 0xc02f)));
+        assert!(observer.incoming.bytes.len() <= MAX_FLIGHT, "{observer:?}");
+        assert!(!observer.certificate_requested(), "what was not kept is told");
+    }
+
+    #[test]
+    fn a_first_message_that_cannot_be_parsed_is_for_the_library() {
+        let broken = message(CLIENT_HELLO, &[3]);
+        let server = observer(Side::Server, &[&broken, &client_hello()]);
+        assert!(!server.awaits_client_hello());
+        assert_eq!(server.client_hello(), None);
+        let broken = message(SERVER_HELLO, &[3]);
+        let hello = server_hello([7; 32], [0xc0, 0x2f], &[]);
+        assert_eq!(chosen(&observer(Side::Client, &[&broken, &hello])), None);
+    }
+}
