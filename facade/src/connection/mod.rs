@@ -1,5 +1,6 @@
 //! One connection, free of I/O: session, ciphertext and policy.
 
+pub(crate) mod facts;
 mod handshaking;
 
 use std::fmt;

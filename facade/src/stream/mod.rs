@@ -25,6 +25,7 @@ use socket2::{SockAddr, SockRef};
 pub use halves::{ReadHalf, WriteHalf};
 
 use crate::connection::Connection;
+use crate::connection::facts::facts_of_connection;
 use shared::Shared;
 
 /// A TLS connection over a blocking stream socket.
@@ -222,39 +223,7 @@ impl<S: StreamSocket> StreamSocket for TlsStream<S> {
 }
 
 impl<S: StreamSocket> Tls for TlsStream<S> {
-    fn peer_certificate(&self) -> Option<Certificate> {
-        self.with_connection(Connection::peer_certificate)
-    }
-
-    fn peer_certificates(&self) -> Vec<Certificate> {
-        self.with_connection(Connection::peer_certificates)
-    }
-
-    fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.with_connection(|connection| connection.negotiated()?.version)
-    }
-
-    fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.with_connection(|connection| connection.negotiated()?.cipher_suite)
-    }
-
-    fn alpn(&self) -> Option<Vec<u8>> {
-        self.with_connection(|connection| connection.negotiated()?.alpn.as_deref().map(Into::into))
-    }
-
-    fn server_name(&self) -> Option<String> {
-        self.with_connection(|connection| {
-            connection.negotiated()?.server_name.as_deref().map(Into::into)
-        })
-    }
-
-    fn resumed(&self) -> Option<bool> {
-        self.with_connection(|connection| connection.negotiated()?.resumed)
-    }
-
-    fn backend(&self) -> &'static str {
-        self.with_connection(|connection| connection.backend().name())
-    }
+    facts_of_connection!();
 }
 
 impl<S: StreamSocket> fmt::Debug for TlsStream<S> {

@@ -13,6 +13,7 @@ use super::drive::{Driver, LastFlight, PATIENCE};
 use super::now;
 use super::wake::Task;
 use crate::connection::Connection;
+use crate::connection::facts::facts_of_connection;
 
 /// How many bytes `close` drains.
 const MOST_DRAINED: usize = 64 << 20;
@@ -153,6 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         &self.driver.connection
     }
 
+    fn with_connection<R>(&self, look: impl FnOnce(&Connection) -> R) -> R {
+        look(self.connection())
+    }
+
     fn parts(&mut self) -> (&mut S, &mut Driver) {
         (there(self.transport.as_mut()), &mut self.driver)
     }
@@ -238,37 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for TlsStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Tls for TlsStream<S> {
-    fn peer_certificate(&self) -> Option<Certificate> {
-        self.connection().peer_certificate()
-    }
-
-    fn peer_certificates(&self) -> Vec<Certificate> {
-        self.connection().peer_certificates()
-    }
-
-    fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.connection().negotiated()?.version
-    }
-
-    fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.connection().negotiated()?.cipher_suite
-    }
-
-    fn alpn(&self) -> Option<Vec<u8>> {
-        self.connection().negotiated()?.alpn.as_deref().map(Into::into)
-    }
-
-    fn server_name(&self) -> Option<String> {
-        self.connection().negotiated()?.server_name.as_deref().map(Into::into)
-    }
-
-    fn resumed(&self) -> Option<bool> {
-        self.connection().negotiated()?.resumed
-    }
-
-    fn backend(&self) -> &'static str {
-        self.connection().backend().name()
-    }
+    facts_of_connection!();
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> fmt::Debug for TlsStream<S> {
