@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("contract::alert_is_queued_with_the_error", alert_is_queued)
         .holds(&["S3"])
         .no_transport(),
+    Case::new("contract::alert_is_queued_after_garbage_in_bulk", garbage_in_bulk).no_transport(),
     Case::new("contract::failed_stays_failed", failed_stays_failed)
         .holds(&["S4"])
         .transports(&[crate::transport::Transport::Whole, crate::transport::Transport::Tokio]),
@@ -96,6 +97,32 @@ fn alert_is_queued(bench: &Bench) -> Result<(), Failure> {
     };
     ensure!(matches!(told.kind(), ErrorKind::CertificateRejected(_)), "{told:?}");
     ensure!(told.alert().is_some(), "{told:?}");
+    Ok(())
+}
+
+/// The content type (RFC 8446, section 5.1).
+const ALERT: u8 = 21;
+
+/// A header that no record has, and more behind it than any library takes at once: judged by its
+/// header, and answered. While the handshake is under way, and after it.
+fn garbage_in_bulk(bench: &Bench) -> Result<(), Failure> {
+    let garbage = crate::cases::hostile::garbage(20_000);
+    let mut client = Sessions::start(bench)?.client;
+    client.handshake()?;
+    client.output();
+    client.wire.incoming().push(&garbage);
+    expect_kind(client.handshake(), ErrorKind::Protocol)?;
+    ensure!(matches!(records(client.wire.output())[..], [[ALERT, ..]]), "no alert");
+
+    for client_fails in [true, false] {
+        let Sessions { client, server } = Sessions::connected(bench)?;
+        let (mut near, mut far) = if client_fails { (client, server) } else { (server, client) };
+        near.wire.incoming().push(&garbage);
+        expect_kind(near.read(&mut [0; 8]), ErrorKind::Protocol)?;
+        far.wire.incoming().push(near.wire.output());
+        let told = crate::expect_error(far.read(&mut [0; 8]))?;
+        ensure!(told.alert().is_some(), "no alert, but {told:?}");
+    }
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::sync::mpsc;
 
 use polytls::{Alert, Error, ErrorKind, Phase, StreamSocket};
 
 use crate::transport::Transport;
-use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_error, expect_kind};
+use crate::{Bench, Case, Endpoint, Failure, ensure, ensure_eq, expect_error, expect_kind};
 
 const fn against_client(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
     Case::new(name, run).each_client().any_version()
@@ -31,10 +32,12 @@ pub(super) const CASES: &[Case] = &[
     against_client("hostile::goodbye_in_the_handshake", goodbye_in_the_handshake).one_of_each(),
     against_server("hostile::alert_before_the_hello", alert_before_the_hello).one_of_each(),
     against_server("hostile::endless_hello", endless_hello).one_of_each(),
+    against_server("hostile::hello_that_claims_too_much", hello_that_claims_too_much).one_of_each(),
     against_server("hostile::empty_records", empty_records).one_of_each(),
     Case::new("hostile::hello_in_many_records", hello_in_many_records).in_memory(),
     Case::new("hostile::garbage_record", garbage_record).one_of_each(),
     Case::new("hostile::oversized_record_of_data", oversized_record_of_data).one_of_each(),
+    Case::new("hostile::garbage_in_bulk", garbage_in_bulk).one_of_each(),
     Case::new("hostile::plaintext_within_tls", plaintext_within_tls).one_of_each(),
     Case::new("hostile::failure_is_told_again", failure_is_told_again).one_of_each(),
 ];
@@ -247,6 +250,28 @@ fn endless_hello(bench: &Bench) -> Result<(), Failure> {
     is(&server_hears(bench, &record)?, ErrorKind::Protocol)
 }
 
+/// A ClientHello that claims more than any library takes, from a client that waits for an answer: its
+/// header is enough to refuse it, long before the deadline.
+fn hello_that_claims_too_much(bench: &Bench) -> Result<(), Failure> {
+    let context = bench.server().handshake_timeout(super::deadline::LONG).build()?;
+    for claimed in [0x03, 0xff] {
+        bench.server_against(
+            &context,
+            |peer| {
+                peer.send(&[22, 3, 3, 0, 6, 1, claimed, 0, 0, 3, 3])?;
+                // Until the server hangs up.
+                while matches!(peer.recv(&mut [0; 64]), Ok(n) if n > 0) {}
+                Ok(())
+            },
+            |server| {
+                expect_kind(server.handshake(), ErrorKind::Protocol)?;
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}
+
 /// Records without content cost the sender little.
 fn empty_records(bench: &Bench) -> Result<(), Failure> {
     is(&server_hears(bench, &[22, 3, 3, 0, 0].repeat(100_000))?, ErrorKind::Protocol)
@@ -309,6 +334,61 @@ fn garbage_record(bench: &Bench) -> Result<(), Failure> {
 
 fn oversized_record_of_data(bench: &Bench) -> Result<(), Failure> {
     injected(bench, &[23, 3, 3, 0xff, 0xff, 1], ErrorKind::Protocol)
+}
+
+/// Bytes that no record begins with, so many.
+pub(super) fn garbage(length: usize) -> Vec<u8> {
+    let mut garbage = vec![23, 3, 3, 0xff, 0xff];
+    garbage.resize(length, 0);
+    garbage
+}
+
+/// More garbage at once than a library takes: the peer is told what is wrong all the same.
+fn garbage_in_bulk(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    // Stays until the other end has heard why: a socket that is closed with garbage unread resets the
+    // connection, whatever was said before.
+    let fails = |end: &mut Endpoint, heard: mpsc::Receiver<()>| {
+        expect_kind(end.read(&mut [0; 64]), ErrorKind::Protocol)?;
+        let _ = heard.recv();
+        Ok(())
+    };
+    let is_told = |end: &mut Endpoint, hears: mpsc::Sender<()>| {
+        end.inject(&garbage(20_000))?;
+        let told = expect_error(end.read(&mut [0; 64]))?;
+        drop(hears);
+        ensure!(told.alert().is_some(), "no alert, but {told:?}");
+        Ok(())
+    };
+    let asks = |client: &mut Endpoint| client.say(b"?").and_then(|()| client.hear(1));
+    let answers = |server: &mut Endpoint| server.hear(1).and_then(|_| server.say(b"!"));
+    let (hears, heard) = mpsc::channel();
+    bench.run(
+        &client,
+        &server,
+        |client| {
+            asks(client)?;
+            fails(client, heard)
+        },
+        |server| {
+            answers(server)?;
+            is_told(server, hears)
+        },
+    )?;
+    let (hears, heard) = mpsc::channel();
+    bench.run(
+        &client,
+        &server,
+        |client| {
+            asks(client)?;
+            is_told(client, hears)
+        },
+        |server| {
+            answers(server)?;
+            fails(server, heard)
+        },
+    )?;
+    Ok(())
 }
 
 fn plaintext_within_tls(bench: &Bench) -> Result<(), Failure> {
