@@ -2,6 +2,9 @@
 //! users to ask for them, so the peer is a bare rustls.
 #![expect(clippy::unwrap_used, reason = "this is test code: a panic fails the test")]
 
+#[path = "support/bare_rustls.rs"]
+mod bare_rustls;
+
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -16,10 +19,7 @@ use polytls_conformance::bench::trust_only;
 use polytls_conformance::expect_kind;
 use polytls_conformance::pki::{self, NAME};
 use polytls_conformance::transport::tcp_pair;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{
-    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
-};
+use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore};
 
 /// More than a library has to take without data between them, and, with the answers to them, more
 /// than a connection may hold back.
@@ -53,7 +53,7 @@ fn a_client_survives_a_flood() {
             .min_version(ProtocolVersion::Tls13)
             .build()
             .unwrap();
-        let flooding = thread::spawn(|| flood(server(), far));
+        let flooding = thread::spawn(|| flood(bare_rustls::server(None), far));
         let options = UpgradeOptions::new().context(context);
         let mut client = ssl_client_upgrade(near, NAME, options).unwrap();
         survives_or_refuses(&mut client);
@@ -110,18 +110,4 @@ fn client() -> Connection {
         .with_no_client_auth();
     let name = NAME.try_into().unwrap();
     ClientConnection::new(Arc::new(config), name).unwrap().into()
-}
-
-fn server() -> Connection {
-    let credential = &pki::standard().server;
-    let chain = credential.chain.iter().map(|der| der.clone().into()).collect();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(credential.key.pkcs8().to_vec()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    ServerConnection::new(Arc::new(config)).unwrap().into()
 }

@@ -1,6 +1,7 @@
 //! TLS inside TLS: an HTTPS proxy that is reached by TLS itself.
 
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use polytls::{
@@ -8,9 +9,10 @@ use polytls::{
     TlsStream, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
 };
 
+use super::deadline::{LONG, SHORT, Stopwatch, timed_out};
 use crate::bench::{both, pattern};
 use crate::pki::NAME;
-use crate::transport::{Delivery, Transport, pipe};
+use crate::transport::{Delivery, Entangled, Transport, pipe};
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
 pub(super) const CASES: &[Case] = &[
@@ -26,6 +28,9 @@ pub(super) const CASES: &[Case] = &[
     Case::new("nested::cut_truncates_both", cut_truncates_both).no_transport(),
     Case::new("nested::timeout_reaches_the_inner", timeout_reaches_the_inner).no_transport(),
     Case::new("nested::handshake_deadline", handshake_deadline).no_transport(),
+    Case::new("nested::handshake_deadline_where_sending_receives", deadline_where_sending_receives)
+        .each_client()
+        .no_transport(),
     Case::new("nested::outer_failure_is_told", outer_failure_is_told).no_transport(),
 ];
 
@@ -236,6 +241,24 @@ fn handshake_deadline(bench: &Bench) -> Result<(), Failure> {
             Ok(())
         },
     )?;
+    Ok(())
+}
+
+/// An outer connection that wants the rest of a message before it writes, from a peer that is silent:
+/// the deadline holds for what sending receives, and afterwards both timeouts are as they were.
+fn deadline_where_sending_receives(bench: &Bench) -> Result<(), Failure> {
+    let (near, _silent) = pipe(Delivery::Whole);
+    let outer: Arc<dyn StreamSocket> = Arc::new(Entangled::new(near));
+    // Both far beyond the deadline.
+    let own = (Some(LONG), Some(2 * LONG));
+    outer.set_read_timeout(own.0)?;
+    outer.set_write_timeout(own.1)?;
+    let options = UpgradeOptions::new().context(bench.client().build()?);
+    let clock = Stopwatch::start();
+    let outcome = ssl_client_upgrade(outer.clone(), NAME, options.timeout(SHORT));
+    timed_out(outcome.map(drop), Phase::Handshake)?;
+    clock.shows(SHORT)?;
+    ensure_eq!((outer.read_timeout()?, outer.write_timeout()?), own);
     Ok(())
 }
 

@@ -2,12 +2,14 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `entangled` | [`Entangled`], a stream that has to receive before it sends |
 //! | `once` | [`Once`], a listener that has one stream to give |
 //! | `pipe` | [`Pipe`], a stream in memory that can deliver, cut, alter and remember |
 //! | `stingy` | [`Stingy`], a stream that times out all the time |
 //!
 //! Cases see a [`Transport`] and never ask which one it is.
 
+mod entangled;
 mod once;
 mod pipe;
 mod stingy;
@@ -17,6 +19,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use polytls::StreamSocket;
 
+pub use entangled::Entangled;
 pub use once::Once;
 pub use pipe::{Delivery, Pipe, PipeOptions, Tap, pipe, pipe_with};
 pub use stingy::Stingy;
