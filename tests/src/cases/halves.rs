@@ -12,8 +12,10 @@ use polytls::{
 
 use crate::bench::both;
 use crate::pki::NAME;
-use crate::transport::{Delivery, PipeOptions, Transport, pipe, pipe_with, tcp_pair};
-use crate::{Bench, Case, Failure, ensure_eq, expect_kind};
+use crate::transport::{
+    Delivery, Fuses, Panicky, PipeOptions, Transport, pipe, pipe_with, tcp_pair,
+};
+use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
 const BLOCKING: &[Transport] = &[Transport::Whole, Transport::Tcp];
 
@@ -28,6 +30,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("halves::timeouts", timeouts).transports(BLOCKING),
     Case::new("halves::failure_is_told_to_both", failure_is_told_to_both).transports(BLOCKING),
     Case::new("halves::truncation", truncation).transports(BLOCKING),
+    Case::new("halves::panic_while_sending", panic_while_sending).transports(BLOCKING),
+    Case::new("halves::panic_while_receiving", panic_while_receiving).transports(BLOCKING),
     Case::new("halves::handshake_comes_first", handshake_comes_first).no_transport(),
     Case::new("halves::socket", socket).each_client().any_version().no_transport(),
     Case::new("halves::shared_stream", shared_stream).transports(BLOCKING),
@@ -305,6 +309,68 @@ fn truncation(bench: &Bench) -> Result<(), Failure> {
             Ok(server.get_ref().shutdown(std::net::Shutdown::Write)?)
         },
     )
+}
+
+/// A socket that panics while it sends: no call waits for the end of that send.
+fn panic_while_sending(bench: &Bench) -> Result<(), Failure> {
+    over_a_panicky_socket(bench, |fuses, reader, writer| {
+        fuses.light_send();
+        ensure!(panics(|| writer.write(b"?")), "the socket did not panic");
+        is_over(reader, writer)
+    })
+}
+
+fn panic_while_receiving(bench: &Bench) -> Result<(), Failure> {
+    over_a_panicky_socket(bench, |fuses, reader, writer| {
+        fuses.light_recv();
+        ensure!(panics(|| reader.read(&mut [0; 8])), "the socket did not panic");
+        is_over(reader, writer)
+    })
+}
+
+/// Runs two halves over a socket that panics when it is told to. The peer is silent and waits for the
+/// end, which comes without a goodbye: nobody knows how much has left.
+fn over_a_panicky_socket(
+    bench: &Bench,
+    client_script: impl FnOnce(
+        &Fuses,
+        &mut ReadHalf<Panicky>,
+        &mut WriteHalf<Panicky>,
+    ) -> Result<(), Failure>
+    + Send,
+) -> Result<(), Failure> {
+    let (context, server) = (bench.client().build()?, bench.server().build()?);
+    let (near, far) = bench.transport().pair();
+    both(
+        || {
+            let (near, fuses) = Panicky::new(near.into_stream());
+            let options = UpgradeOptions::new().context(context);
+            let (mut reader, mut writer) =
+                ssl_client_upgrade(near, NAME, options)?.into_halves()?;
+            client_script(&fuses, &mut reader, &mut writer)
+        },
+        || {
+            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
+            expect_kind(server.read(&mut [0; 8]), ErrorKind::Truncated(Phase::Read))?;
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+/// Whether this panics, on a thread of its own.
+fn panics<T: Send>(call: impl FnOnce() -> T + Send) -> bool {
+    thread::scope(|scope| scope.spawn(call).join().is_err())
+}
+
+/// What a thread finds that comes after another one's panic.
+fn is_over(reader: &mut ReadHalf<Panicky>, writer: &mut WriteHalf<Panicky>) -> Result<(), Failure> {
+    expect_kind(writer.flush(), ErrorKind::Io)?;
+    expect_kind(writer.write(b"?"), ErrorKind::Io)?;
+    expect_kind(reader.read(&mut [0; 8]), ErrorKind::Truncated(Phase::Read))?;
+    // That ends the connection for good.
+    expect_kind(writer.write(b"?"), ErrorKind::Truncated(Phase::Read))?;
+    Ok(())
 }
 
 /// A lazy stream finishes its handshake before it is split, and a failed one is not split.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `entangled` | [`Entangled`], a stream that has to receive before it sends |
 //! | `once` | [`Once`], a listener that has one stream to give |
+//! | `panicky` | [`Panicky`], a stream that panics |
 //! | `pipe` | [`Pipe`], a stream in memory that can deliver, cut, alter and remember |
 //! | `stingy` | [`Stingy`], a stream that times out all the time |
 //!
@@ -11,6 +12,7 @@
 
 mod entangled;
 mod once;
+mod panicky;
 mod pipe;
 mod stingy;
 
@@ -21,6 +23,7 @@ use polytls::StreamSocket;
 
 pub use entangled::Entangled;
 pub use once::Once;
+pub use panicky::{Fuses, Panicky};
 pub use pipe::{Delivery, Pipe, PipeOptions, Tap, pipe, pipe_with};
 pub use stingy::Stingy;
 
