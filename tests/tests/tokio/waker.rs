@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -16,10 +16,12 @@ use crate::support::{Outcome, client, paused};
 pub(crate) const CASES: &[Case] = &[
     Case::new("waker::pending_has_registered", pending_has_registered).no_transport(),
     Case::new("waker::a_reader_does_not_steal_from_a_writer", no_theft).no_transport(),
+    Case::new("waker::a_reader_that_sends_does_not_steal_either", no_theft_by_success)
+        .no_transport(),
     Case::new("waker::a_failure_wakes_the_other_half", failure_wakes).no_transport(),
 ];
 
-/// A transport that keeps the waker of each call that it left pending.
+/// A transport that keeps the waker of each call that it left pending, or of each call at all.
 #[derive(Debug)]
 struct Witness<S> {
     inner: S,
@@ -30,6 +32,10 @@ struct Witness<S> {
 struct Kept {
     reader: Mutex<Option<Waker>>,
     writer: Mutex<Option<Waker>>,
+    /// Takes nothing.
+    full: AtomicBool,
+    /// Keeps the waker before it knows that the call need not wait, as a transport may.
+    eager: AtomicBool,
 }
 
 impl Kept {
@@ -40,6 +46,14 @@ impl Kept {
 
     fn wake_writer(&self) -> bool {
         wake(&self.writer)
+    }
+
+    /// Takes note of a call's waker, in place of the one before.
+    fn keep<T>(&self, slot: &Mutex<Option<Waker>>, cx: &Context<'_>, polled: Poll<T>) -> Poll<T> {
+        if polled.is_pending() || self.eager.load(Ordering::Relaxed) {
+            *lock(slot) = Some(cx.waker().clone());
+        }
+        polled
     }
 }
 
@@ -52,13 +66,6 @@ fn wake(slot: &Mutex<Option<Waker>>) -> bool {
     waker.map(Waker::wake).is_some()
 }
 
-fn keep<T>(slot: &Mutex<Option<Waker>>, cx: &Context<'_>, polled: Poll<T>) -> Poll<T> {
-    if polled.is_pending() {
-        *lock(slot) = Some(cx.waker().clone());
-    }
-    polled
-}
-
 impl<S: AsyncRead + Unpin> AsyncRead for Witness<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -66,7 +73,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Witness<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        keep(&self.kept.reader, cx, polled)
+        self.kept.keep(&self.kept.reader, cx, polled)
     }
 }
 
@@ -76,18 +83,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Witness<S> {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, data);
-        keep(&self.kept.writer, cx, polled)
+        let polled = match self.kept.full.load(Ordering::Relaxed) {
+            true => Poll::Pending,
+            false => Pin::new(&mut self.inner).poll_write(cx, data),
+        };
+        self.kept.keep(&self.kept.writer, cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
-        keep(&self.kept.writer, cx, polled)
+        self.kept.keep(&self.kept.writer, cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
-        keep(&self.kept.writer, cx, polled)
+        self.kept.keep(&self.kept.writer, cx, polled)
     }
 }
 
@@ -136,8 +146,8 @@ async fn fresh(
     Ok((listener.accept().await?.0, kept, near))
 }
 
-async fn shaken(bench: &Bench) -> Result<(Stream, Arc<Kept>, Peer), Failure> {
-    let (mut stream, kept, near) = fresh(bench, 8 << 10).await?;
+async fn shaken(bench: &Bench, capacity: usize) -> Result<(Stream, Arc<Kept>, Peer), Failure> {
+    let (mut stream, kept, near) = fresh(bench, capacity).await?;
     let (peer, done) = tokio::join!(client(bench, near), stream.handshake());
     done?;
     Ok((stream, kept, peer?))
@@ -154,7 +164,7 @@ fn pending_has_registered(bench: &Bench) -> Outcome {
         ensure!(reader.woken() && writer.woken(), "the ClientHello is both tasks' business");
 
         // After it.
-        let (mut stream, kept, _peer) = shaken(bench).await?;
+        let (mut stream, kept, _peer) = shaken(bench, 8 << 10).await?;
         ensure!(reader.poll(|cx| poll_read(&mut stream, cx)).is_pending(), "nothing came");
         ensure!(kept.wake_reader() && reader.woken(), "reading is pending and nobody waits");
         let mut polls = 0;
@@ -174,12 +184,32 @@ fn pending_has_registered(bench: &Bench) -> Outcome {
 /// A writer waits for room; then a reader polls, and has something to send as well.
 fn no_theft(bench: &Bench) -> Outcome {
     paused(async {
-        let (mut stream, kept, _peer) = shaken(bench).await?;
+        let (mut stream, kept, _peer) = shaken(bench, 8 << 10).await?;
         let (reader, writer) = (Arc::new(Sleeper::default()), Arc::new(Sleeper::default()));
         while writer.poll(|cx| poll_write(&mut stream, cx)).is_ready() {}
         ensure!(reader.poll(|cx| poll_read(&mut stream, cx)).is_pending(), "nothing came");
         ensure!(!writer.woken(), "woken without reason");
         ensure!(kept.wake_writer() && writer.woken(), "the reader took the writer's place");
+        Ok(())
+    })
+}
+
+/// A writer waits for room; then a reader polls, sends all there is to send, and waits for something
+/// else. The transport knows its waker, and has forgotten the writer's.
+fn no_theft_by_success(bench: &Bench) -> Outcome {
+    paused(async {
+        let (mut stream, kept, _peer) = shaken(bench, 256 << 10).await?;
+        let (reader, writer) = (Arc::new(Sleeper::default()), Arc::new(Sleeper::default()));
+        kept.eager.store(true, Ordering::Relaxed);
+        kept.full.store(true, Ordering::Relaxed);
+        while writer.poll(|cx| poll_write(&mut stream, cx)).is_ready() {}
+        kept.full.store(false, Ordering::Relaxed);
+        ensure!(reader.poll(|cx| poll_read(&mut stream, cx)).is_pending(), "nothing came");
+        ensure!(stream.connection().output().is_empty(), "there was room, and nothing was sent");
+        ensure!(kept.wake_writer(), "writing was pending and nobody waits");
+        ensure!(writer.woken(), "the reader took the writer's place");
+        ensure!(reader.woken(), "the writer took the reader's place");
+        ensure!(writer.poll(|cx| poll_write(&mut stream, cx)).is_ready(), "woken, and no room");
         Ok(())
     })
 }
