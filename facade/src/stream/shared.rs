@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::net::Shutdown;
 use std::ops::DerefMut;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -118,7 +120,7 @@ impl<S: StreamSocket> Shared<S> {
     ) -> Result<R, Error> {
         self.handshake()?;
         let _turn = lock(&self.lock.reader);
-        read(&mut Locked(&self.lock), self.socket())
+        self.ending_on_panic(|| read(&mut Locked(&self.lock), self.socket()))
     }
 
     /// Runs a write, as the only writer.
@@ -128,7 +130,20 @@ impl<S: StreamSocket> Shared<S> {
     ) -> Result<R, Error> {
         self.handshake()?;
         let _turn = lock(&self.lock.writer);
-        write(&mut Locked(&self.lock), self.socket())
+        self.ending_on_panic(|| write(&mut Locked(&self.lock), self.socket()))
+    }
+
+    /// Ends the socket if `work` panics: whoever waits for it in another thread would wait for a
+    /// connection that nothing comes of.
+    fn ending_on_panic<R>(&self, work: impl FnOnce() -> R) -> R {
+        let guard = OnPanic(|| {
+            // The socket that has panicked may do so again.
+            let end = AssertUnwindSafe(|| self.socket().shutdown(Shutdown::Both));
+            let _ = catch_unwind(end);
+        });
+        let result = work();
+        std::mem::forget(guard);
+        result
     }
 
     /// Runs `write` if nobody is writing: for a shutdown, which must not wait for a writer that it

@@ -32,6 +32,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("halves::truncation", truncation).transports(BLOCKING),
     Case::new("halves::panic_while_sending", panic_while_sending).transports(BLOCKING),
     Case::new("halves::panic_while_receiving", panic_while_receiving).transports(BLOCKING),
+    Case::new("halves::panic_while_another_waits", panic_while_another_waits).transports(BLOCKING),
     Case::new("halves::handshake_comes_first", handshake_comes_first).no_transport(),
     Case::new("halves::socket", socket).each_client().any_version().no_transport(),
     Case::new("halves::shared_stream", shared_stream).transports(BLOCKING),
@@ -325,6 +326,20 @@ fn panic_while_receiving(bench: &Bench) -> Result<(), Failure> {
         fuses.light_recv();
         ensure!(panics(|| reader.read(&mut [0; 8])), "the socket did not panic");
         is_over(reader, writer)
+    })
+}
+
+/// A reader that waits for a silent peer when the writer's socket panics does not wait on.
+fn panic_while_another_waits(bench: &Bench) -> Result<(), Failure> {
+    over_a_panicky_socket(bench, |fuses, reader, writer| {
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| reader.read(&mut [0; 8]));
+            fuses.light_send();
+            ensure!(panics(|| writer.write(b"?")), "the socket did not panic");
+            let read = reading.join().map_err(|_| Failure::new("the reader panicked"))?;
+            expect_kind(read, ErrorKind::Truncated(Phase::Read))?;
+            Ok(())
+        })
     })
 }
 
