@@ -6,7 +6,7 @@ use std::sync::Arc;
 use polytls_core::observe::Side;
 use polytls_core::{Acceptor, Backend, Error, Resumption, ServerConfig};
 use rustls::ServerConnection;
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::SingleCertAndKey;
 
 use crate::backend::{Rustls, versions};
@@ -36,8 +36,9 @@ impl RustlsAcceptor {
         match config.resumption() {
             // Sealed tickets rather than a cache: a cache of any size fails a busy server.
             Resumption::Enabled => {
-                built.ticketer =
+                let ticketer =
                     backend.ticketer().map_err(|error| translate(error, Side::Server))?;
+                built.ticketer = Arc::new(ShortTickets(ticketer));
             }
             _ => {
                 built.session_storage = Arc::new(NoServerSessionStorage {});
@@ -68,5 +69,31 @@ impl fmt::Debug for RustlsAcceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The configuration's own would print every trust anchor.
         f.debug_struct("RustlsAcceptor").field("backend", self.backend).finish_non_exhaustive()
+    }
+}
+
+/// Seals no session that is very long, since the client's certificates are in it: a ticket of more
+/// than three records is more than a rustls client takes, and each of its hellos would carry it.
+#[derive(Debug)]
+struct ShortTickets(Arc<dyn ProducesTickets>);
+
+/// The longest session that is sealed, in bytes: a record's worth.
+const LONGEST_SESSION: usize = 16 << 10;
+
+impl ProducesTickets for ShortTickets {
+    fn enabled(&self) -> bool {
+        self.0.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.0.lifetime()
+    }
+
+    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        if session.len() > LONGEST_SESSION { None } else { self.0.encrypt(session) }
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.0.decrypt(ticket)
     }
 }
