@@ -242,8 +242,7 @@ impl Driver {
         if self.ended || self.output_broken.is_some() {
             return Poll::Ready(Ok(()));
         }
-        let waker = self.both.waker(task, cx);
-        let result = ready!(Pin::new(transport).poll_shutdown(&mut Context::from_waker(&waker)));
+        let result = ready!(self.both.poll(task, cx, |cx| Pin::new(transport).poll_shutdown(cx)));
         self.ended = true;
         Poll::Ready(match result {
             Err(error) if !io_error_is_closed_transport(&error) => {
@@ -269,8 +268,7 @@ impl Driver {
             return Poll::Ready(Ok(()));
         }
         // Both tasks may need this to go on, whichever of them is polling now.
-        let waker = self.both.waker(task, cx);
-        self.poll_send_with(transport, &mut Context::from_waker(&waker))
+        self.poll_for_both(task, cx, |this, cx| this.poll_send_with(transport, cx))
     }
 
     fn poll_send_with<S: AsyncWrite + Unpin>(
@@ -316,8 +314,8 @@ impl Driver {
     ) -> Poll<Result<(), Error>> {
         // Whoever receives may bring what the other one waits for: the handshake's end, or the rest of
         // a message that stands in the way of writing.
-        let waker = self.both.waker(task, cx);
-        let received = self.poll_receive_with(transport, &mut Context::from_waker(&waker));
+        let received =
+            self.poll_for_both(task, cx, |this, cx| this.poll_receive_with(transport, cx));
         if received.is_pending() {
             self.connection.park();
         }
@@ -373,12 +371,23 @@ impl Driver {
         Poll::Ready(Err(error))
     }
 
+    fn poll_for_both<T>(
+        &mut self,
+        task: Task,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let mut both = std::mem::take(&mut self.both);
+        let polled = both.poll(task, cx, |cx| poll(self, cx));
+        self.both = both;
+        polled
+    }
+
     /// Waits no longer than until the handshake's deadline.
     fn poll_deadline<T>(&mut self, task: Task, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         let Some(deadline) = self.deadline else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-        let waker = self.both.waker(task, cx);
-        ready!(timer.as_mut().poll(&mut Context::from_waker(&waker)));
+        ready!(self.both.poll(task, cx, |cx| timer.as_mut().poll(cx)));
         Poll::Ready(Err(Error::new(ErrorKind::Timeout(Phase::Handshake))))
     }
 
@@ -389,8 +398,7 @@ impl Driver {
             let until = earlier(deadline, Some(PATIENCE), now());
             Box::pin(until.map_or_else(|| sleep(PATIENCE), |until| sleep_until(until.into())))
         });
-        let waker = self.both.waker(task, cx);
-        timer.as_mut().poll(&mut Context::from_waker(&waker))
+        self.both.poll(task, cx, |cx| timer.as_mut().poll(cx))
     }
 
     fn check_output(&self) -> Result<(), Error> {

@@ -4,9 +4,8 @@
 //! own: while shaking hands, a reader's task may finish what a writer's task waits for, and a
 //! reader may have to send. A waker that belongs to one task would leave the other parked for ever.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Which of a stream's tasks is polling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +18,7 @@ pub(super) enum Task {
 pub(super) enum Both {
     /// One task, as most streams have it: its own waker serves.
     Apart([Option<Waker>; 2]),
-    /// Two of them have polled: a waker for both, from then on.
+    /// Both have waited at the same time: a waker for both of them, from then on.
     Together(Arc<Wakers>),
 }
 
@@ -33,26 +32,33 @@ impl Default for Both {
 }
 
 impl Both {
-    /// Remembers the task, and gives the waker to poll the transport with: borrowed when it is the
-    /// task's own.
-    pub(super) fn waker<'c>(&mut self, task: Task, cx: &Context<'c>) -> Cow<'c, Waker> {
+    /// Polls something that a task may have to wait for: with the task's own waker, unless the other
+    /// task waits as well.
+    pub(super) fn poll<T>(
+        &mut self,
+        task: Task,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         let (own, other) = (task as usize, 1 - task as usize);
-        let wakers = match self {
+        if let Self::Apart(waiting) = self {
+            if waiting[other].as_ref().is_none_or(|waker| waker.will_wake(cx.waker())) {
+                let polled = poll(cx);
+                match &polled {
+                    Poll::Ready(_) => waiting[own] = None,
+                    Poll::Pending => remember(&mut waiting[own], cx.waker()),
+                }
+                return polled;
+            }
+            *self = Self::Together(Arc::new(Wakers(std::mem::take(waiting).map(Mutex::new))));
+        }
+        match self {
             Self::Together(wakers) => {
                 remember(&mut wakers.slot(own), cx.waker());
-                Arc::clone(wakers)
+                poll(&mut Context::from_waker(&Waker::from(Arc::clone(wakers))))
             }
-            Self::Apart(waiting) => {
-                remember(&mut waiting[own], cx.waker());
-                if waiting[other].as_ref().is_none_or(|waker| waker.will_wake(cx.waker())) {
-                    return Cow::Borrowed(cx.waker());
-                }
-                let wakers = Arc::new(Wakers(std::mem::take(waiting).map(Mutex::new)));
-                *self = Self::Together(Arc::clone(&wakers));
-                wakers
-            }
-        };
-        Cow::Owned(Waker::from(wakers))
+            Self::Apart(_) => poll(cx),
+        }
     }
 
     /// Forgets the tasks, and wakes the one that is not polling: what it may have waited for is done.
