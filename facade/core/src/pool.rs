@@ -5,6 +5,7 @@
 //! are in flight.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::IoSlice;
 use std::ops::Deref;
 use std::sync::Mutex;
@@ -80,7 +81,6 @@ pub(crate) fn give(buffer: Box<[u8]>) {
 
 /// Several pieces of plaintext, gathered into one so that they share a record; in a buffer of the
 /// pool.
-#[derive(Debug)]
 pub struct Gathered {
     buffer: Box<[u8]>,
     end: usize,
@@ -106,6 +106,13 @@ impl Deref for Gathered {
 
     fn deref(&self) -> &[u8] {
         &self.buffer[..self.end]
+    }
+}
+
+impl fmt::Debug for Gathered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the bytes, which are somebody's secrets.
+        f.debug_struct("Gathered").field("length", &self.end).finish()
     }
 }
 

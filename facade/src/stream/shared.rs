@@ -120,7 +120,7 @@ impl<S: StreamSocket> Shared<S> {
     ) -> Result<R, Error> {
         self.handshake()?;
         let _turn = lock(&self.lock.reader);
-        self.ending_on_panic(|| read(&mut Locked(&self.lock), self.socket()))
+        self.ending_on_panic(read)
     }
 
     /// Runs a write, as the only writer.
@@ -130,18 +130,26 @@ impl<S: StreamSocket> Shared<S> {
     ) -> Result<R, Error> {
         self.handshake()?;
         let _turn = lock(&self.lock.writer);
-        self.ending_on_panic(|| write(&mut Locked(&self.lock), self.socket()))
+        self.ending_on_panic(write)
     }
 
-    /// Ends the socket if `work` panics: whoever waits for it in another thread would wait for a
-    /// connection that nothing comes of.
-    fn ending_on_panic<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// Ends the connection if `work` panics, as a socket may: nobody knows how much of a buffer has
+    /// gone then, and whoever waits in another thread would wait for ever.
+    fn ending_on_panic<'s, R>(&'s self, work: impl FnOnce(&mut Locked<'s>, &S) -> R) -> R {
         let guard = OnPanic(|| {
-            // The socket that has panicked may do so again.
+            let mut state = self.lock();
+            state.sending = false;
+            state.lost = true;
+            state.break_output(io::ErrorKind::BrokenPipe);
+            state.connection.ended(Some(&io::ErrorKind::BrokenPipe.into()));
+            state.receives += 1;
+            drop(state);
+            self.lock.changed.notify_all();
+            // A socket that has panicked may do so again.
             let end = AssertUnwindSafe(|| self.socket().shutdown(Shutdown::Both));
             let _ = catch_unwind(end);
         });
-        let result = work();
+        let result = work(&mut Locked(&self.lock), self.socket());
         std::mem::forget(guard);
         result
     }
@@ -153,7 +161,7 @@ impl<S: StreamSocket> Shared<S> {
         write: impl FnOnce(&mut Locked<'s>, &S) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self.lock.writer.try_lock() {
-            Ok(_turn) => write(&mut Locked(&self.lock), self.socket()),
+            Ok(_turn) => self.ending_on_panic(write),
             Err(_) => Ok(()),
         }
     }
@@ -165,7 +173,7 @@ impl<S: StreamSocket> Shared<S> {
         }
         let _write_turn = lock(&self.lock.writer);
         let _read_turn = lock(&self.lock.reader);
-        drive::handshake(&mut Locked(&self.lock), self.socket())
+        self.ending_on_panic(drive::handshake)
     }
 
     /// The socket, and the bytes received that no session has taken.
@@ -319,14 +327,7 @@ impl<'l> Access for Locked<'l> {
         state.sending = true;
         let mut output = state.connection.lend_outgoing();
         drop(state);
-        let guard = OnPanic(|| {
-            self.0.after_panic(|state| {
-                state.sending = false;
-                state.lost = true;
-            })
-        });
         let result = send(&mut output);
-        std::mem::forget(guard);
         let mut state = lock(&self.0.state);
         state.connection.return_outgoing(output);
         state.sending = false;
@@ -342,9 +343,7 @@ impl<'l> Access for Locked<'l> {
         then: impl FnOnce(&mut State, io::Result<usize>) -> R,
     ) -> R {
         let mut incoming = lock(&self.0.state).connection.lend_incoming();
-        let guard = OnPanic(|| self.0.after_panic(|state| state.receives += 1));
         let received = receive(&mut incoming);
-        std::mem::forget(guard);
         let mut state = lock(&self.0.state);
         state.connection.return_incoming(incoming, *received.as_ref().unwrap_or(&0));
         state.receives += 1;
@@ -371,18 +370,6 @@ impl<'l> Access for Locked<'l> {
         let unchanged = |state: &mut State| state.receives == seen;
         let _received = self.0.changed.wait_timeout_while(state, patience, unchanged);
         None
-    }
-}
-
-impl Lock {
-    /// Ends a connection whose socket has panicked: nobody knows how much of a buffer has gone.
-    fn after_panic(&self, free: impl FnOnce(&mut State)) {
-        let mut state = lock(&self.state);
-        free(&mut state);
-        state.break_output(io::ErrorKind::BrokenPipe);
-        state.connection.ended(Some(&io::ErrorKind::BrokenPipe.into()));
-        drop(state);
-        self.changed.notify_all();
     }
 }
 

@@ -22,7 +22,6 @@ pub(super) enum Both {
     Together(Arc<Wakers>),
 }
 
-#[derive(Default)]
 pub(super) struct Wakers([Mutex<Option<Waker>>; 2]);
 
 impl Default for Both {
@@ -41,24 +40,24 @@ impl Both {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let (own, other) = (task as usize, 1 - task as usize);
-        if let Self::Apart(waiting) = self {
-            if waiting[other].as_ref().is_none_or(|waker| waker.will_wake(cx.waker())) {
-                let polled = poll(cx);
-                match &polled {
-                    Poll::Ready(_) => waiting[own] = None,
-                    Poll::Pending => remember(&mut waiting[own], cx.waker()),
+        let wakers = match self {
+            Self::Together(wakers) => Arc::clone(wakers),
+            Self::Apart(waiting) => {
+                if waiting[other].as_ref().is_none_or(|waker| waker.will_wake(cx.waker())) {
+                    let polled = poll(cx);
+                    match &polled {
+                        Poll::Ready(_) => waiting[own] = None,
+                        Poll::Pending => remember(&mut waiting[own], cx.waker()),
+                    }
+                    return polled;
                 }
-                return polled;
+                let wakers = Arc::new(Wakers(std::mem::take(waiting).map(Mutex::new)));
+                *self = Self::Together(Arc::clone(&wakers));
+                wakers
             }
-            *self = Self::Together(Arc::new(Wakers(std::mem::take(waiting).map(Mutex::new))));
-        }
-        match self {
-            Self::Together(wakers) => {
-                remember(&mut wakers.slot(own), cx.waker());
-                poll(&mut Context::from_waker(&Waker::from(Arc::clone(wakers))))
-            }
-            Self::Apart(_) => poll(cx),
-        }
+        };
+        remember(&mut wakers.slot(own), cx.waker());
+        poll(&mut Context::from_waker(&Waker::from(wakers)))
     }
 
     /// Forgets the tasks, and wakes the one that is not polling: what it may have waited for is done.
