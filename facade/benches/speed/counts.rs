@@ -29,26 +29,16 @@ const COUNT: usize = 64;
 /// Calls of the socket, of both ends.
 pub(crate) fn system_calls(run: &mut Run) -> Result<(), Failure> {
     for library in Library::ALL {
-        for version in Version::ALL {
-            let name = format!("system calls: handshake {}", version.name());
-            let row = Row::new(name, library, Some(Mode::Blocking)).unit("calls");
-            if run.wants(&row) {
-                let setup = Setup { library, version, key: Key::P256, resumption: false };
-                let pki = run.pki.clone();
-                run.measure(&row, 1, |side| {
-                    let client = Client::new(side, setup, &pki)?;
-                    let server = Server::new(side, setup, &pki)?;
-                    let calls = Arc::new(Calls::default());
-                    let (near, far) = transport::pair(None)?;
-                    let (near, far) = (Counted::new(near, &calls), Counted::new(far, &calls));
-                    let _open = open(&client, &server, near, far)?;
-                    Ok(calls.take() as f64)
-                })?;
-            }
-        }
+        handshakes(run, library, "system calls", |client, server| {
+            let calls = Arc::new(Calls::default());
+            let (near, far) = transport::pair(None)?;
+            let (near, far) = (Counted::new(near, &calls), Counted::new(far, &calls));
+            let _open = open(client, server, near, far)?;
+            Ok(calls.take() as f64)
+        })?;
         for (name, operation) in OPERATIONS {
             let name = format!("system calls: {name}");
-            let row = Row::new(name, library, Some(Mode::Blocking)).unit("calls");
+            let row = Row::new(name, library, Some(Mode::Blocking)).unit("system calls");
             if run.wants(&row) {
                 let setup = Setup::of(library);
                 let pki = run.pki.clone();
@@ -73,19 +63,7 @@ pub(crate) fn system_calls(run: &mut Run) -> Result<(), Failure> {
 /// Allocations by Rust code, of both ends; OpenSSL's own are not seen.
 pub(crate) fn allocations(run: &mut Run, runtime: &Runtime) -> Result<(), Failure> {
     for library in Library::ALL {
-        for version in Version::ALL {
-            let name = format!("allocations: handshake {}", version.name());
-            let row = Row::new(name, library, Some(Mode::Blocking)).unit("allocations");
-            if run.wants(&row) {
-                let setup = Setup { library, version, key: Key::P256, resumption: false };
-                let pki = run.pki.clone();
-                run.measure(&row, 1, |side| {
-                    let client = Client::new(side, setup, &pki)?;
-                    let server = Server::new(side, setup, &pki)?;
-                    handshake_allocations(&client, &server)
-                })?;
-            }
-        }
+        handshakes(run, library, "allocations", handshake_allocations)?;
         for (name, operation) in OPERATIONS {
             for mode in Mode::ALL {
                 let row = Row::new(format!("allocations: {name}"), library, Some(mode))
@@ -101,6 +79,28 @@ pub(crate) fn allocations(run: &mut Run, runtime: &Runtime) -> Result<(), Failur
                     })?;
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// A row for each version, of what a full handshake needs.
+fn handshakes(
+    run: &mut Run,
+    library: Library,
+    what: &'static str,
+    count: impl Fn(&Client, &Server) -> Result<f64, Failure>,
+) -> Result<(), Failure> {
+    for version in Version::ALL {
+        let name = format!("{what}: handshake {}", version.name());
+        let row = Row::new(name, library, Some(Mode::Blocking)).unit(what);
+        if run.wants(&row) {
+            let setup = Setup { library, version, key: Key::P256, resumption: false };
+            let pki = run.pki.clone();
+            run.measure(&row, 1, |side| {
+                let client = Client::new(side, setup, &pki)?;
+                count(&client, &Server::new(side, setup, &pki)?)
+            })?;
         }
     }
     Ok(())
