@@ -234,6 +234,26 @@ impl Endpoint {
         Ok(bytes)
     }
 
+    /// Asks the other end, which answers.
+    ///
+    /// # Errors
+    ///
+    /// The stream's.
+    pub fn ask(&mut self) -> io::Result<()> {
+        self.say(b"?")?;
+        self.hear(1).map(drop)
+    }
+
+    /// Answers the other end, which asks.
+    ///
+    /// # Errors
+    ///
+    /// The stream's.
+    pub fn answer(&mut self) -> io::Result<()> {
+        self.hear(1)?;
+        self.say(b"!")
+    }
+
     fn look<R>(&self, look: impl FnOnce(&Connection) -> R) -> Option<R> {
         match &self.stage {
             Stage::Blocking(stream) => Some(stream.with_connection(look)),

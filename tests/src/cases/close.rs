@@ -426,13 +426,11 @@ fn both_at_once(bench: &Bench) -> Result<(), Failure> {
         &client,
         &server,
         |client| {
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             Ok(client.close()?)
         },
         |server| {
-            server.hear(1)?;
-            server.say(b"!")?;
+            server.answer()?;
             Ok(server.close()?)
         },
     )?;

@@ -440,14 +440,12 @@ fn truncated_data(bench: &Bench) -> Result<(), Failure> {
         &client,
         &server,
         |client| {
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             let error = expect_error(client.read(&mut [0; 8]))?;
             judge_of(&error, kind, bench.client_backend().name())
         },
         |server| {
-            server.hear(1)?;
-            server.say(b"!")?;
+            server.answer()?;
             server.kill_write()?;
             Ok(())
         },

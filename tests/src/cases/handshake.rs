@@ -72,8 +72,7 @@ fn exporter(bench: &Bench) -> Result<(), Failure> {
         |client| {
             client.handshake()?;
             // The server has what it needs for its keys once it has answered.
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             Ok([
                 client.export(LABEL, None)?,
                 client.export(LABEL, Some(b"one"))?,
@@ -82,8 +81,7 @@ fn exporter(bench: &Bench) -> Result<(), Failure> {
             ])
         },
         |server| {
-            server.hear(1)?;
-            server.say(b"!")?;
+            server.answer()?;
             Ok([
                 server.export(LABEL, None)?,
                 server.export(LABEL, Some(b"one"))?,

@@ -292,14 +292,12 @@ fn injected(bench: &Bench, bytes: &[u8], kind: ErrorKind) -> Result<(), Failure>
         &client,
         &server,
         |client| {
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             expect_kind(client.read(&mut [0; 64]), kind)?;
             Ok(())
         },
         |server| {
-            server.hear(1)?;
-            server.say(b"!")?;
+            server.answer()?;
             server.inject(bytes)?;
             // Until the client hangs up.
             let _ = server.read(&mut [0; 64]);
@@ -310,15 +308,13 @@ fn injected(bench: &Bench, bytes: &[u8], kind: ErrorKind) -> Result<(), Failure>
         &client,
         &server,
         |client| {
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             client.inject(bytes)?;
             let _ = client.read(&mut [0; 64]);
             Ok(())
         },
         |server| {
-            server.hear(1)?;
-            server.say(b"!")?;
+            server.answer()?;
             expect_kind(server.read(&mut [0; 64]), kind)?;
             Ok(())
         },
@@ -360,18 +356,16 @@ fn garbage_in_bulk(bench: &Bench) -> Result<(), Failure> {
         ensure!(told.alert().is_some(), "no alert, but {told:?}");
         Ok(())
     };
-    let asks = |client: &mut Endpoint| client.say(b"?").and_then(|()| client.hear(1));
-    let answers = |server: &mut Endpoint| server.hear(1).and_then(|_| server.say(b"!"));
     let (hears, heard) = mpsc::channel();
     bench.run(
         &client,
         &server,
         |client| {
-            asks(client)?;
+            client.ask()?;
             fails(client, heard)
         },
         |server| {
-            answers(server)?;
+            server.answer()?;
             is_told(server, hears)
         },
     )?;
@@ -380,11 +374,11 @@ fn garbage_in_bulk(bench: &Bench) -> Result<(), Failure> {
         &client,
         &server,
         |client| {
-            asks(client)?;
+            client.ask()?;
             is_told(client, hears)
         },
         |server| {
-            answers(server)?;
+            server.answer()?;
             fails(server, heard)
         },
     )?;
@@ -402,8 +396,7 @@ fn failure_is_told_again(bench: &Bench) -> Result<(), Failure> {
         &client,
         &server,
         |client| {
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             for _ in 0..2 {
                 expect_kind(client.read(&mut [0; 64]), ErrorKind::Protocol)?;
                 expect_kind(client.write(b"more"), ErrorKind::Protocol)?;
@@ -414,8 +407,7 @@ fn failure_is_told_again(bench: &Bench) -> Result<(), Failure> {
             Ok(())
         },
         |server| {
-            server.hear(1)?;
-            server.say(b"!")?;
+            server.answer()?;
             server.inject(b"not TLS")?;
             let _ = server.read(&mut [0; 64]);
             Ok(())

@@ -126,13 +126,11 @@ fn after_a_cut_connection(bench: &Bench) -> Result<(), Failure> {
         &client,
         &server,
         |client| {
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             Ok(client.kill()?)
         },
         |server| {
-            server.hear(1)?;
-            server.say(b"!")?;
+            server.answer()?;
             let _ = server.read_all();
             Ok(())
         },
@@ -194,14 +192,10 @@ fn after_a_dropped_connection(bench: &Bench) -> Result<(), Failure> {
         &client,
         &server,
         |client| {
-            client.say(b"?")?;
-            client.hear(1)?;
+            client.ask()?;
             Ok(())
         },
-        |server| {
-            server.hear(1)?;
-            Ok(server.say(b"!")?)
-        },
+        |server| Ok(server.answer()?),
     )?;
     resumes(bench, &client, &server, true)?;
     Ok(())
