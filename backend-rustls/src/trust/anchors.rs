@@ -61,9 +61,11 @@ impl Anchors {
             .collect()
     }
 
+    /// When an anchor ends; the last of them, where a certificate was renewed with its name and key.
     fn end_of(&self, anchor: &TrustAnchor<'_>) -> Option<UnixTime> {
-        let at = self.authorities.iter().position(|authority| authority == anchor)?;
-        let seconds = u64::try_from(*self.ends.get(at)?).unwrap_or_default();
+        let authorities = self.authorities.iter().zip(&self.ends);
+        let ends = authorities.filter(|(authority, _)| *authority == anchor).map(|(_, end)| *end);
+        let seconds = u64::try_from(ends.max()?).unwrap_or_default();
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 
