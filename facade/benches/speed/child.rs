@@ -5,13 +5,13 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use polytls_benches::ends::{Client, Failure, Server};
+use polytls_benches::handshakes::many;
 use polytls_benches::pki::Pki;
 use polytls_benches::setup::{Key, Library, Mode, Setup, Side, Version};
 use polytls_benches::transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::report::{Row, Run, Target, cpu_of};
-use crate::rows::many;
 
 /// The first argument of a child.
 pub(crate) const FLAG: &str = "--child";

@@ -24,18 +24,13 @@ mod counts;
 mod report;
 mod rows;
 
-use std::alloc::System;
 use std::path::PathBuf;
 
 use polytls_benches::ends::Failure;
 use polytls_benches::pki::Pki;
 use polytls_benches::setup::Side;
 use report::Run;
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::runtime::Runtime;
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,7 +69,7 @@ fn parent(options: &Options, runtime: &Runtime) -> Result<(), Failure> {
     rows::data(&mut run, runtime)?;
     child::rows(&mut run)?;
     counts::system_calls(&mut run)?;
-    counts::allocations(&mut run, runtime)?;
+    counts::allocations(&mut run)?;
     run.finish(options.json.as_deref())
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::Options;
 
-/// What a row must show (issue 6).
+/// What a row must show.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     /// Facade over plain, at most.

@@ -2,14 +2,16 @@
 //!
 //! | what | where | when it runs |
 //! |---|---|---|
-//! | times and ratios of every backend | `speed/` | by hand: `cargo bench -p polytls-benches --bench speed` |
+//! | times and ratios of every backend | `speed/`, and `allocations.rs` for it | by hand: `cargo bench -p polytls-benches --bench speed` |
 //! | allocations and system calls per operation | `tests/` | in `./check` |
 //! | the facade's own instructions | `instructions.rs` | in `./check`, where valgrind is |
 //!
 //! This library holds what more than one of them needs.
 #![forbid(unsafe_code)]
 
+pub mod allocations;
 pub mod ends;
+pub mod handshakes;
 pub mod operation;
 pub mod pki;
 pub mod setup;

@@ -21,6 +21,14 @@ pub enum Operation {
 const READ: usize = 64 << 10;
 
 impl Operation {
+    /// Those whose system calls and allocations are counted, by name.
+    pub const COUNTED: [(&'static str, Self); 4] = [
+        ("write 64 B", Self::Send(64)),
+        ("round trip 1 KiB", Self::RoundTrip(1 << 10)),
+        ("round trip 16 KiB", Self::RoundTrip(16 << 10)),
+        ("bulk 256 KiB", Self::Send(256 << 10)),
+    ];
+
     fn size(self) -> usize {
         match self {
             Self::Send(size) | Self::RoundTrip(size) => size,

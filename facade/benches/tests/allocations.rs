@@ -4,19 +4,19 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-use std::alloc::System;
 use std::io::{IoSlice, Read, Write};
 
 use polytls::{ClientContext, TlsStream, UpgradeOptions};
-use polytls_benches::ends::{Client, Server, open, open_async};
+use polytls_benches::allocations::{Counter, of_operation};
+use polytls_benches::ends::{Client, Server};
 use polytls_benches::operation::Operation;
 use polytls_benches::pki::Pki;
-use polytls_benches::setup::{Library, Setup, Side};
-use polytls_benches::{CannedSocket, NullContext, transport};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use polytls_benches::setup::{Library, Mode, Setup, Side};
+use polytls_benches::{CannedSocket, NullContext};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region};
 
 #[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+static ALLOCATOR: &Counter = &INSTRUMENTED_SYSTEM;
 
 /// How often each operation is done.
 const COUNT: usize = 64;
@@ -31,7 +31,6 @@ fn reads_and_writes_do_not_allocate() {
     let pki = Pki::create(dir.path()).unwrap();
     for library in Library::ALL {
         beside_the_library(library, &pki);
-        asynchronously_beside_the_library(library, &pki);
     }
 }
 
@@ -75,60 +74,21 @@ fn null_stream(payload: &[u8]) -> TlsStream<CannedSocket> {
 fn beside_the_library(library: Library, pki: &Pki) {
     for operation in [Operation::Send(64), Operation::RoundTrip(1024), Operation::RoundTrip(16384)]
     {
-        let [facade, plain] = Side::BOTH.map(|side| {
-            let (client, server) = ends(side, library, pki);
-            let (near, far) = transport::pair(None).unwrap();
-            let (mut near, mut far) = open(&client, &server, near, far).unwrap();
-            operation.run(&mut *near, &mut *far, COUNT).unwrap();
-            let mut counted = |times| {
-                let region = Region::new(ALLOCATOR);
-                operation.run(&mut *near, &mut *far, times).unwrap();
-                region.change().allocations
-            };
-            // One run with few and one with more: what the harness itself allocates cancels out.
-            let few = counted(1);
-            counted(1 + COUNT).saturating_sub(few)
-        });
-        check(library, "blocking", operation, facade, plain);
+        for mode in Mode::ALL {
+            let [facade, plain] = Side::BOTH.map(|side| {
+                let setup = Setup::of(library);
+                let client = Client::new(side, setup, pki).unwrap();
+                let server = Server::new(side, setup, pki).unwrap();
+                of_operation(ALLOCATOR, operation, mode, &client, &server).unwrap()
+            });
+            // A stray one is the operating system's timing (a queue that grows once), not the
+            // facade's: that would be one for each operation.
+            assert!(
+                facade <= plain + 0.125,
+                "{} {} {operation:?}: {facade} allocations, {plain} without the facade",
+                library.name(),
+                mode.name()
+            );
+        }
     }
-}
-
-fn asynchronously_beside_the_library(library: Library, pki: &Pki) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for operation in [Operation::Send(64), Operation::RoundTrip(1024), Operation::RoundTrip(16384)]
-    {
-        let [facade, plain] = Side::BOTH.map(|side| {
-            let (client, server) = ends(side, library, pki);
-            let (near, far) = transport::pair(None).unwrap();
-            runtime.block_on(async {
-                let near = transport::for_tokio(near).unwrap();
-                let far = transport::for_tokio(far).unwrap();
-                let ends = open_async(&client, &server, near, far).await.unwrap();
-                let mut ends = operation.run_async(ends, COUNT).await.unwrap();
-                let mut counts = [0; 2];
-                for (count, times) in counts.iter_mut().zip([1, 1 + COUNT]) {
-                    let region = Region::new(ALLOCATOR);
-                    ends = operation.run_async(ends, times).await.unwrap();
-                    *count = region.change().allocations;
-                }
-                counts[1].saturating_sub(counts[0])
-            })
-        });
-        check(library, "tokio", operation, facade, plain);
-    }
-}
-
-fn ends(side: Side, library: Library, pki: &Pki) -> (Client, Server) {
-    let setup = Setup::of(library);
-    (Client::new(side, setup, pki).unwrap(), Server::new(side, setup, pki).unwrap())
-}
-
-fn check(library: Library, mode: &str, operation: Operation, facade: usize, plain: usize) {
-    // A stray one is the operating system's timing (a queue that grows once), not the facade's:
-    // that would be one for each operation.
-    assert!(
-        facade <= plain + COUNT / 8,
-        "{} {mode} {operation:?}: {facade} allocations in {COUNT}, {plain} without the facade",
-        library.name()
-    );
 }
