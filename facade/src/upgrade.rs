@@ -1,6 +1,7 @@
 //! TLS over a stream that is already open: STARTTLS, proxies, Unix sockets.
 
 use std::io::BufReader;
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use polytls_core::{Error, ErrorKind, ServerName, StreamSocket};
@@ -176,7 +177,7 @@ fn shake_hands<S: StreamSocket>(mut stream: TlsStream<S>) -> Result<TlsStream<S>
         Ok(()) => Ok(stream),
         Err(error) => {
             // Whoever else holds the socket must not go on in plaintext.
-            let _ = stream.get_ref().close();
+            let _ = stream.get_ref().shutdown(Shutdown::Both);
             Err(error)
         }
     }

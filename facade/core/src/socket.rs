@@ -50,11 +50,11 @@ pub trait Socket: Debug + Send + Sync {
     /// `InvalidInput` for zero; `Unsupported` where it cannot be set.
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Ends both directions, whoever else holds the socket.
+    /// Ends both directions, whoever else holds the socket. TLS says goodbye first, which may wait.
     ///
     /// # Errors
     ///
-    /// The operating system's.
+    /// The operating system's; TLS's own.
     fn close(&self) -> io::Result<()>;
 }
 
@@ -119,7 +119,7 @@ pub trait StreamSocket: Socket {
         Ok(())
     }
 
-    /// Ends one direction or both.
+    /// Ends one direction or both; both without waiting.
     ///
     /// # Errors
     ///

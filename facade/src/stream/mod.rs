@@ -185,10 +185,14 @@ impl<S: StreamSocket> Socket for TlsStream<S> {
         self.get_ref().set_write_timeout(timeout)
     }
 
-    /// Sends close_notify if that takes no waiting, and ends both directions.
+    /// As [`TlsStream::close`], and ends the transport. While somebody else is reading or writing, only
+    /// ends the transport, as `shutdown(Both)` does.
     fn close(&self) -> io::Result<()> {
-        close::abandon(&mut self.shared.lock(), self.get_ref());
-        self.get_ref().close()
+        let closed = self
+            .shared
+            .unless_in_use(|access, socket| close::close(access, socket, close::PATIENCE));
+        self.shutdown(Shutdown::Both)?;
+        Ok(closed.unwrap_or(Ok(()))?)
     }
 }
 
@@ -211,11 +215,16 @@ impl<S: StreamSocket> StreamSocket for TlsStream<S> {
     }
 
     /// `Write` sends close_notify, unless somebody is writing or the handshake is not done, and ends
-    /// the transport's write side. `Both` ends the transport, whoever is using it.
+    /// the transport's write side. `Both` ends the transport, whoever is using it, with close_notify only
+    /// if that takes no waiting.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let said = match how {
             Shutdown::Read => Ok(()),
-            _ => self.shared.writing_now(|access, socket| close::close_write(access, socket)),
+            Shutdown::Write => self.shared.writing_now(close::close_write),
+            Shutdown::Both => {
+                close::abandon(&mut self.shared.lock(), self.get_ref());
+                Ok(())
+            }
         };
         self.get_ref().shutdown(how)?;
         Ok(said?)

@@ -166,6 +166,16 @@ impl<S: StreamSocket> Shared<S> {
         }
     }
 
+    /// Runs `work` if nobody is reading or writing, and keeps others from it meanwhile.
+    pub(super) fn unless_in_use<'s, R>(
+        &'s self,
+        work: impl FnOnce(&mut Locked<'s>, &S) -> R,
+    ) -> Option<R> {
+        let _write_turn = self.lock.writer.try_lock().ok()?;
+        let _read_turn = self.lock.reader.try_lock().ok()?;
+        Some(self.ending_on_panic(work))
+    }
+
     /// A handshake reads and writes, so it takes both turns; always in this order.
     fn handshake(&self) -> Result<(), Error> {
         if !self.lock().connection.is_handshaking() {

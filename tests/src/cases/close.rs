@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use polytls::contract::Read;
 use polytls::{
-    ErrorKind, Phase, Socket as _, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
+    ErrorKind, Phase, Socket, StreamSocket as _, UpgradeOptions, ssl_client_upgrade,
+    ssl_server_upgrade,
 };
 
 use crate::bench::{both, pattern};
 use crate::pki::NAME;
 use crate::sessions::Sessions;
-use crate::transport::{Delivery, PipeOptions, pipe, pipe_with};
+use crate::transport::{Delivery, PipeOptions, Transport, pipe, pipe_with};
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
 pub(super) const CASES: &[Case] = &[
@@ -39,6 +40,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("close::dropped_with_unsent_data", dropped_with_unsent_data).no_transport(),
     Case::new("close::dropped_in_a_panic", dropped_in_a_panic).no_transport(),
     Case::new("close::a_client_that_only_writes", a_client_that_only_writes).one_of_each(),
+    Case::new("close::by_the_trait", by_the_trait).no_transport(),
+    Case::new("close::by_the_trait_while_reading", by_the_trait_while_reading).no_transport(),
     Case::new("close::before_the_handshake", before_the_handshake).one_of_each(),
 ];
 
@@ -528,6 +531,60 @@ fn a_client_that_only_writes(bench: &Bench) -> Result<(), Failure> {
         |server| {
             ensure!(server.read_all()? == data, "data lost");
             Ok(server.close()?)
+        },
+    )?;
+    Ok(())
+}
+
+/// Whoever has `Socket` in scope calls its `close` without knowing: it takes `&self`, so it comes before
+/// the stream's own. It is as good.
+fn by_the_trait(bench: &Bench) -> Result<(), Failure> {
+    let (context, server) = (bench.client().build()?, bench.server().build()?);
+    let (near, far) = Transport::Tcp.pair();
+    let data = pattern(3_000_000);
+    both(
+        || {
+            let options = UpgradeOptions::new().context(context);
+            let mut client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
+            client.write_all(&data)?;
+            Ok(Socket::close(&client)?)
+        },
+        || {
+            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
+            let mut all = Vec::new();
+            server.read_to_end(&mut all)?;
+            ensure!(all == data, "{} bytes of {}", all.len(), data.len());
+            Ok(Socket::close(&server)?)
+        },
+    )?;
+    Ok(())
+}
+
+/// Nobody waits for a reader that waits for the peer.
+fn by_the_trait_while_reading(bench: &Bench) -> Result<(), Failure> {
+    let (context, server) = (bench.client().build()?, bench.server().build()?);
+    let (near, far) = Transport::Tcp.pair();
+    both(
+        || {
+            let options = UpgradeOptions::new().context(context);
+            let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
+            client.recv(&mut [0; 1])?;
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(|| client.recv(&mut [0; 1]));
+                Socket::close(&client)?;
+                match reader.join().map_err(|_| Failure::new("the reader panicked"))? {
+                    Ok(n) => ensure_eq!(n, 0),
+                    end => drop(expect_kind(end, ErrorKind::Truncated(Phase::Read))?),
+                }
+                Ok(())
+            })
+        },
+        || {
+            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
+            server.write_all(b"!")?;
+            // Says goodbye at once if nobody is in the middle of a read, and before the end in any case.
+            ensure_eq!(server.read(&mut [0; 1])?, 0);
+            Ok(server.shutdown(Shutdown::Both)?)
         },
     )?;
     Ok(())
