@@ -255,3 +255,53 @@ impl Presented<'_> {
 fn fault(issuer: &Certificate) -> Option<CertificateReason> {
     leaf::check_issuer(issuer).err()?.certificate_reason()
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    };
+
+    use super::*;
+    use crate::backend::DEFAULT;
+
+    /// The first second of a year.
+    fn year(year: i32) -> UnixTime {
+        let second = date_time_ymd(year, 1, 1).unix_timestamp();
+        UnixTime::since_unix_epoch(Duration::from_secs(second.try_into().unwrap()))
+    }
+
+    /// An authority with this key, whose certificate ends with the year.
+    fn authority(key: &KeyPair, until: i32) -> CertifiedIssuer<'static, &KeyPair> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "Authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(until, 1, 1);
+        CertifiedIssuer::self_signed(params, key).unwrap()
+    }
+
+    #[test]
+    fn a_renewed_authority_ends_with_its_last_certificate() {
+        let (key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let [first, renewed] = [2100, 2200].map(|until| authority(&key, until));
+        let mut params = CertificateParams::new(["a.example".into()]).unwrap();
+        params.not_after = date_time_ymd(2300, 1, 1);
+        let leaf = params.signed_by(&leaf_key, &first).unwrap();
+
+        let schemes = DEFAULT.provider().signature_verification_algorithms;
+        let verdict = |authorities: &[&CertifiedIssuer<'_, &KeyPair>], now| {
+            let trusted = authorities.iter().map(|it| it.der().clone()).collect();
+            let trust = Trust::Only(trusted);
+            let anchors = Anchors::new(&trust.load().unwrap(), &trust, schemes).unwrap();
+            let presented = Presented { leaf: leaf.der(), intermediates: &[], name: None };
+            let verified = anchors.verify(&presented, KeyUsage::server_auth(), now);
+            verified.map_err(|refusal| refusal.reason)
+        };
+        for authorities in [&[&first, &renewed], &[&renewed, &first]] {
+            assert_eq!(verdict(authorities, year(2050)), Ok(()));
+            assert_eq!(verdict(authorities, year(2150)), Ok(()));
+            assert_eq!(verdict(authorities, year(2250)), Err(CertificateReason::Expired));
+        }
+        assert_eq!(verdict(&[&first], year(2150)), Err(CertificateReason::Expired));
+    }
+}
