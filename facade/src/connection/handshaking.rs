@@ -7,6 +7,8 @@ use polytls_core::{
     Verification, Wire, leaf,
 };
 
+use super::Input;
+
 /// What is needed until the handshake is done, and only until then.
 pub(super) struct Handshaking {
     pub(super) observer: Observer,
@@ -38,26 +40,27 @@ pub(super) enum Verdict {
 impl Handshaking {
     /// Looks at the input before the session does: is it TLS at all, and has a whole ClientHello
     /// come, so that the policy can be applied to it?
-    pub(super) fn judge_input(&mut self, wire: &mut Wire, ended: bool) -> Result<Verdict, Error> {
+    pub(super) fn judge_input(&mut self, wire: &mut Wire, input: &Input) -> Result<Verdict, Error> {
+        let more_may_come = matches!(input, Input::Open);
         if !self.speaks_tls {
             if let Some(first) = observe::not_tls(wire.input()) {
                 // A header's worth, unless there will be no more: one byte explains little.
-                if wire.input().len() < 5 && !ended {
+                if wire.input().len() < 5 && more_may_come {
                     return Ok(Verdict::Wait);
                 }
                 return Err(Error::new(ErrorKind::PeerNotTls).with_first_bytes(first));
             }
             self.speaks_tls = wire.has_record();
         }
-        let patience_left = wire.input().len() < LONGEST_CLIENT_HELLO;
-        if self.observer.awaits_client_hello() && patience_left && !ended {
-            return Ok(Verdict::Wait);
+        if self.observer.awaits_client_hello() {
+            let has_patience = wire.input().len() < LONGEST_CLIENT_HELLO;
+            return Ok(if has_patience && more_may_come {
+                Verdict::Wait
+            } else {
+                Verdict::Proceed
+            });
         }
-        if self.offer_judged || self.observer.awaits_client_hello() {
-            return Ok(Verdict::Proceed);
-        }
-        self.offer_judged = true;
-        if !self.lacks_common_alpn() {
+        if std::mem::replace(&mut self.offer_judged, true) || !self.lacks_common_alpn() {
             return Ok(Verdict::Proceed);
         }
         wire.outgoing().push(&observe::clear_alert(Alert::NO_APPLICATION_PROTOCOL));

@@ -2,6 +2,7 @@
 
 pub(crate) mod facts;
 mod handshaking;
+pub(crate) mod output;
 
 use std::fmt;
 use std::io;
@@ -9,10 +10,11 @@ use std::io;
 use polytls_core::observe::{Observer, Side};
 use polytls_core::{
     Alert, Backend, Certificate, Error, ErrorKind, Gathered, Handshake, Incoming, Negotiated,
-    Outgoing, Phase, ProtocolVersion, Read, ServerName, Session, Wire,
+    Phase, ProtocolVersion, Read, ServerName, Session, Wire,
 };
 
 use handshaking::{Handshaking, Role, Verdict};
+use output::Delivery;
 
 use crate::context::{ClientContext, ServerContext, Truncation};
 
@@ -25,6 +27,17 @@ pub enum Progress<T> {
     NeedsInput,
     /// It waits until output has been sent.
     NeedsOutput,
+}
+
+impl<T> Progress<T> {
+    #[inline]
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Progress<U> {
+        match self {
+            Self::Ready(done) => Progress::Ready(change(done)),
+            Self::NeedsInput => Progress::NeedsInput,
+            Self::NeedsOutput => Progress::NeedsOutput,
+        }
+    }
 }
 
 /// A TLS connection that never touches a socket: bytes in, bytes out.
@@ -51,6 +64,7 @@ pub struct Connection {
     more: bool,
     /// How many bytes of the output are, at most, what reading has put there.
     answers: usize,
+    delivery: Delivery,
     /// close_notify is queued or sent.
     closed: bool,
     failed: Option<Error>,
@@ -122,6 +136,7 @@ impl Connection {
             truncation,
             more: false,
             answers: 0,
+            delivery: Delivery::default(),
             closed: false,
             failed: None,
         }
@@ -147,7 +162,7 @@ impl Connection {
         if self.closed {
             return Err(Error::new(ErrorKind::Closed));
         }
-        match handshaking.judge_input(&mut self.wire, !matches!(self.input, Input::Open)) {
+        match handshaking.judge_input(&mut self.wire, &self.input) {
             Ok(Verdict::Proceed) => {}
             Ok(Verdict::Wait) => return Ok(Progress::NeedsInput),
             Err(error) => return Err(self.fail(error)),
@@ -179,10 +194,9 @@ impl Connection {
     /// a TLS 1.3 server says late: `CertificateRejected`, `ClientCertificateRequired`; as
     /// [`handshake`](Self::handshake) while that is not done.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<Progress<usize>, Error> {
-        match self.handshake()? {
-            Progress::Ready(()) => {}
-            Progress::NeedsInput => return Ok(Progress::NeedsInput),
-            Progress::NeedsOutput => return Ok(Progress::NeedsOutput),
+        let shaken = self.handshake()?;
+        if shaken != Progress::Ready(()) {
+            return Ok(shaken.map(|()| 0));
         }
         if buf.is_empty() || matches!(self.input, Input::Closed) {
             return Ok(Progress::Ready(0));
@@ -210,11 +224,7 @@ impl Connection {
                 Err(error) => return Err(self.fail(error)),
             }
         }
-        self.wait_for_input(Phase::Read).map(|progress| match progress {
-            Progress::Ready(()) => Progress::Ready(0),
-            Progress::NeedsInput => Progress::NeedsInput,
-            Progress::NeedsOutput => Progress::NeedsOutput,
-        })
+        Ok(self.wait_for_input(Phase::Read)?.map(|()| 0))
     }
 
     /// Encrypts as much of `data` as there is room for, after the handshake, and returns how much
@@ -225,10 +235,9 @@ impl Connection {
     /// `Closed` after [`close`](Self::close); as [`handshake`](Self::handshake) while that is not
     /// done.
     pub fn write(&mut self, data: &[u8]) -> Result<Progress<usize>, Error> {
-        match self.handshake()? {
-            Progress::Ready(()) => {}
-            Progress::NeedsInput => return Ok(Progress::NeedsInput),
-            Progress::NeedsOutput => return Ok(Progress::NeedsOutput),
+        let shaken = self.handshake()?;
+        if shaken != Progress::Ready(()) {
+            return Ok(shaken.map(|()| 0));
         }
         if self.closed {
             return Err(Error::new(ErrorKind::Closed));
@@ -283,6 +292,9 @@ impl Connection {
     ///
     /// The error of an earlier call.
     pub fn close(&mut self) -> Result<(), Error> {
+        if matches!(&self.failed, Some(error) if error.kind() == ErrorKind::Closed) {
+            return Ok(());
+        }
         self.check_failed()?;
         if std::mem::replace(&mut self.closed, true) || self.is_handshaking() {
             return Ok(());
@@ -319,17 +331,6 @@ impl Connection {
         if matches!(self.input, Input::Open) {
             self.input = Input::Ended(error.map(io::Error::kind));
         }
-    }
-
-    /// The bytes to send.
-    pub fn output(&self) -> &[u8] {
-        self.wire.output()
-    }
-
-    /// Takes note that the transport has taken `n` bytes of [`output`](Self::output).
-    pub fn sent(&mut self, n: usize) {
-        self.wire.outgoing().sent(n);
-        self.answers = self.answers.min(self.wire.output().len());
     }
 
     /// Gives back buffers that hold nothing, and shrinks those that hold little: for a connection
@@ -413,14 +414,6 @@ impl Connection {
         self.side == Side::Client || version != Some(ProtocolVersion::Tls13)
     }
 
-    /// Lets `send` have the output.
-    #[inline]
-    pub(crate) fn sending<R>(&mut self, send: impl FnOnce(&mut Outgoing) -> R) -> R {
-        let result = send(self.wire.outgoing());
-        self.answers = self.answers.min(self.wire.output().len());
-        result
-    }
-
     /// Lets `receive` store bytes at the input's end.
     #[inline]
     pub(crate) fn receiving(
@@ -443,32 +436,17 @@ impl Connection {
         self.received(n);
     }
 
-    /// Takes the output out, for a system call during which the connection is not locked.
-    pub(crate) fn lend_outgoing(&mut self) -> Outgoing {
-        std::mem::take(self.wire.outgoing())
+    /// Takes note that nobody here wants to read any more.
+    pub(crate) fn stop_reading(&mut self) {
+        self.input = Input::Closed;
     }
 
-    /// Puts back what was not sent, in front of what has been queued meanwhile.
-    pub(crate) fn return_outgoing(&mut self, mut unsent: Outgoing) {
-        if !unsent.is_empty() {
-            unsent.append(self.wire.outgoing());
-            *self.wire.outgoing() = unsent;
+    /// Takes note that this side has ended the transport: what follows from that is not the peer's
+    /// doing.
+    pub(crate) fn ended_here(&mut self) {
+        if self.failed.is_none() {
+            self.failed = Some(Error::new(ErrorKind::Closed));
         }
-        self.answers = self.answers.min(self.wire.output().len());
-    }
-
-    /// Whether plaintext that was written is still among the output.
-    pub(crate) fn owes_plaintext(&mut self) -> bool {
-        self.wire.outgoing().owes_plaintext()
-    }
-
-    /// Drops the output, since the transport takes nothing any more; whether written plaintext was
-    /// lost with it.
-    pub(crate) fn drop_output(&mut self) -> bool {
-        let lost = self.owes_plaintext();
-        self.wire.outgoing().clear();
-        self.answers = 0;
-        lost
     }
 
     /// Ends the connection for a reason that its driver found; every later call returns it.
@@ -510,6 +488,9 @@ impl Connection {
             handshaking.complete(&mut negotiated);
             let resumed = negotiated.resumed == Some(true);
             if let Err(error) = handshaking.check_peer(&*self.session, resumed) {
+                // The last flight would tell a peer that is refused that it is not, and give it our
+                // certificate or a ticket.
+                self.wire.outgoing().clear();
                 return Err(self.fail(error));
             }
         }

@@ -3,10 +3,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use polytls_core::{Error, ErrorKind, Phase, StreamSocket};
+use polytls_core::{Error, ErrorKind, Phase, Socket, StreamSocket};
+
+use crate::connection::output::transport_error;
 
 /// A deadline, or none, and what is being done.
-pub(super) struct Clock {
+pub(crate) struct Clock {
     deadline: Option<Instant>,
     phase: Phase,
     /// The socket's own timeouts hold as well.
@@ -24,7 +26,7 @@ pub(super) enum Direction {
 
 impl Clock {
     /// No deadline but the socket's own timeouts.
-    pub(super) fn none(phase: Phase) -> Self {
+    pub(crate) fn none(phase: Phase) -> Self {
         Self::until(None, phase)
     }
 
@@ -73,6 +75,11 @@ impl Clock {
         Ok(())
     }
 
+    /// Whether the deadline has passed.
+    pub(super) fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
     /// Whether the deadline ends a system call that waits. A stream without timeouts is held to it
     /// between two calls only.
     pub(super) fn ends_waiting(&self) -> bool {
@@ -86,20 +93,29 @@ impl Clock {
     }
 
     /// The error for one of the transport, seen while this clock ran.
-    pub(super) fn judge(&self, error: io::Error) -> Error {
+    pub(crate) fn judge<S: Socket + ?Sized>(&self, socket: &S, error: io::Error) -> Error {
         // The kernel gives up a connection with the same kind as a timeout, but a number of its own.
         let gave_up = error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_some();
-        match (error.kind(), Error::find(&error)) {
-            (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, _)
-                if !gave_up || cfg!(windows) =>
-            {
-                Error::new(ErrorKind::Timeout(self.phase)).with_source(error)
+        match error.kind() {
+            io::ErrorKind::WouldBlock if never_waits(socket) => Error::new(ErrorKind::Config)
+                .with_detail("the socket is in non-blocking mode; call set_nonblocking(false)"),
+            // Without its source: the system's words are "resource temporarily unavailable".
+            io::ErrorKind::WouldBlock => Error::new(ErrorKind::Timeout(self.phase)),
+            io::ErrorKind::TimedOut if !gave_up || cfg!(windows) => {
+                Error::new(ErrorKind::Timeout(self.phase))
             }
-            // TLS inside TLS: what happened to the outer connection is what happened.
-            (_, Some(outer)) => outer.clone(),
-            (_, None) => Error::io(ErrorKind::Io, error),
+            _ => transport_error(error),
         }
     }
+}
+
+/// Whether a socket is in non-blocking mode, where that can be asked.
+fn never_waits<S: Socket + ?Sized>(socket: &S) -> bool {
+    #[cfg(unix)]
+    let mode = socket.options().and_then(|options| options.nonblocking().ok());
+    #[cfg(not(unix))]
+    let mode = socket.options().and(None);
+    mode.unwrap_or(false)
 }
 
 /// The socket's timeout for one direction.

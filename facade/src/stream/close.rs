@@ -9,15 +9,7 @@ use super::clock::{Clock, Direction};
 use super::drive;
 use super::shared::{Access, State};
 use crate::connection::Progress;
-
-/// How long `close` waits for the peer's end.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How many bytes `close` drains.
-const MOST_DRAINED: usize = 64 << 20;
-
-/// How many times what has come is thrown away after a failure, a few KiB each.
-const MOST_DISCARDS: usize = 64;
+use crate::connection::output::{MOST_DISCARDS, MOST_DRAINED};
 
 /// Sends close_notify, ends the transport's write side, and drains until the peer ends too.
 pub(super) fn close<S: StreamSocket + ?Sized>(
@@ -53,33 +45,33 @@ fn say_goodbye<S: StreamSocket + ?Sized>(
     access.state().connection.close()?;
     drive::send_all(access, socket, clock)?;
     let state = access.state();
-    let (broken, lost) = (state.output_broken, state.lost);
+    state.connection.check_loss()?;
+    let broken = state.connection.is_output_broken();
     drop(state);
-    match broken {
-        Some(kind) if lost => Err(Error::io(ErrorKind::Io, kind.into())),
-        // Both ends may close at the same time; nothing that was written was lost.
-        Some(_) => Ok(()),
-        None => socket.shutdown(Shutdown::Write).map_err(|error| Error::io(ErrorKind::Io, error)),
+    if broken {
+        return Ok(());
     }
+    socket.shutdown(Shutdown::Write).map_err(|error| Error::io(ErrorKind::Io, error))
 }
 
-/// Ends a stream without waiting: close_notify only if everything written has left, and only if the
-/// socket takes it at once.
+/// Ends a stream that nobody uses any more, without waiting.
 pub(super) fn abandon<S: StreamSocket + ?Sized>(state: &mut State, socket: &S) {
-    let connection = &mut state.connection;
-    let may_speak = !connection.is_handshaking() && connection.failure().is_none();
-    let all_has_left =
-        !connection.owes_plaintext() && !state.sending && state.output_broken.is_none();
-    if may_speak && all_has_left && connection.close().is_ok() {
-        if let Ok(n) = socket.send_now(connection.output()) {
-            connection.sent(n);
-        }
-        if connection.output().is_empty() {
-            let _ = socket.shutdown(Shutdown::Write);
-        }
-    }
-    // Bytes that lie unread when a socket is closed reset it, and take what was sent last with them.
+    say_goodbye_now(state, socket);
     discard(socket);
+}
+
+/// Sends close_notify only if everything written has left, and only if the socket takes it at once.
+pub(super) fn say_goodbye_now<S: StreamSocket + ?Sized>(state: &mut State, socket: &S) {
+    let connection = &mut state.connection;
+    if state.sending || !connection.may_say_goodbye() || connection.close().is_err() {
+        return;
+    }
+    if let Ok(n) = socket.send_now(connection.output()) {
+        connection.sent(n);
+    }
+    if connection.output().is_empty() {
+        let _ = socket.shutdown(Shutdown::Write);
+    }
 }
 
 /// Ends the write side of a connection that has failed, without waiting, so that the peer gets the
@@ -89,6 +81,7 @@ pub(super) fn end_after_failure<S: StreamSocket + ?Sized>(socket: &S) {
     discard(socket);
 }
 
+/// Throws away what has come.
 fn discard<S: StreamSocket + ?Sized>(socket: &S) {
     for _ in 0..MOST_DISCARDS {
         if !matches!(socket.discard_now(), Ok(n) if n > 0) {
@@ -106,6 +99,14 @@ fn drain<S: StreamSocket + ?Sized>(
     socket: &S,
     clock: &mut Clock,
 ) -> Result<(), Error> {
+    // Whoever reads takes what comes.
+    let _turn = loop {
+        match access.turn_to_receive() {
+            Some(turn) => break turn,
+            None if clock.is_over() => return Ok(()),
+            None => {}
+        }
+    };
     let mut sink = [0; 8 << 10];
     let mut drained = 0;
     let mut listening = !access.state().connection.is_handshaking();

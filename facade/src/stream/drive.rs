@@ -5,6 +5,7 @@
 //! the other's I/O.
 
 use std::io::{self, IoSlice};
+use std::time::Instant;
 
 use polytls_core::{
     Error, ErrorKind, Incoming, Outgoing, Phase, StreamSocket, io_error_is_closed_transport,
@@ -14,6 +15,7 @@ use super::clock::{Clock, Direction};
 use super::close;
 use super::shared::{Access, Claim};
 use crate::connection::Progress;
+use crate::connection::output::PATIENCE;
 
 /// Takes the handshake to its end, and hands everything it says to the kernel.
 pub(super) fn handshake<S: StreamSocket + ?Sized>(
@@ -93,6 +95,8 @@ pub(super) fn read<S: StreamSocket + ?Sized>(
             Ok(Progress::Ready(n)) => return Ok(n),
             Ok(Progress::NeedsInput) => {
                 send_answers(access, socket, clock)?;
+                // The peer may be waiting for what it has not got.
+                access.state().check_late()?;
                 receive(access, socket, clock)?;
             }
             // The other half is stuck sending, and the answers that the peer asks for pile up
@@ -122,12 +126,15 @@ pub(super) fn write<S: StreamSocket + ?Sized>(
     let clock = &mut Clock::none(Phase::Write);
     loop {
         let mut state = access.state();
-        state.check_output()?;
+        state.connection.check_output()?;
+        state.check_late()?;
         match state.connection.write_vectored(parts) {
             Ok(Progress::Ready(n)) => {
                 drop(state);
                 // The plaintext is taken: whatever the transport says now is for the next call.
-                let _ = send_all(access, socket, clock);
+                if let Err(error) = send_all(access, socket, clock) {
+                    access.state().keep_late(error);
+                }
                 return Ok(n);
             }
             Ok(Progress::NeedsOutput) => {
@@ -157,7 +164,7 @@ pub(super) fn flush<S: StreamSocket + ?Sized>(
 ) -> Result<(), Error> {
     ensure_handshake(access, socket)?;
     send_all(access, socket, &mut Clock::none(Phase::Write))?;
-    access.state().check_output()
+    access.state().connection.check_output()
 }
 
 /// Sends the output, and waits for whoever else is sending.
@@ -224,8 +231,12 @@ fn send_claimed<S: StreamSocket + ?Sized>(
         claim,
         |output| send_out(socket, output, clock),
         |state, sent| match sent {
+            Ok(()) => {
+                state.connection.flushed();
+                Ok(())
+            }
             Err(Unsent::Transport(error)) if io_error_is_closed_transport(&error) => {
-                state.break_output(error.kind());
+                state.connection.break_output(error.kind());
                 Ok(())
             }
             sent => sent,
@@ -233,7 +244,7 @@ fn send_claimed<S: StreamSocket + ?Sized>(
     )?;
     Some(sent.map_err(|unsent| match unsent {
         Unsent::Late(error) => error,
-        Unsent::Transport(error) => clock.judge(error),
+        Unsent::Transport(error) => clock.judge(socket, error),
     }))
 }
 
@@ -256,7 +267,12 @@ fn send_out<S: StreamSocket + ?Sized>(
             Err(error) => return Err(Unsent::Transport(error)),
         }
     }
-    socket.flush().map_err(Unsent::Transport)
+    loop {
+        match socket.flush() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            flushed => return flushed.map_err(Unsent::Transport),
+        }
+    }
 }
 
 /// Before a deadline, what goes without waiting goes first: to wait takes a timeout, and setting one
@@ -300,7 +316,7 @@ pub(super) fn receive<S: StreamSocket + ?Sized>(
             Err(error) => Err(error),
         },
     );
-    received.map_err(|error| clock.judge(error))
+    received.map_err(|error| clock.judge(socket, error))
 }
 
 fn receive_into<S: StreamSocket + ?Sized>(
@@ -311,7 +327,7 @@ fn receive_into<S: StreamSocket + ?Sized>(
         let space = incoming.space();
         if space.is_empty() {
             // Asking for no bytes would look like the end.
-            return Err(io::Error::other("records wait and no session takes them"));
+            return Err(Error::internal("records wait and no session takes them").into());
         }
         match socket.recv(space) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -332,7 +348,11 @@ fn fail<S: StreamSocket + ?Sized>(
     clock: &mut Clock,
 ) -> Error {
     if access.state().connection.failure().is_some() {
+        // A peer that does not listen holds up the error, but not for ever.
+        let mut patience = Clock::until(Instant::now().checked_add(PATIENCE), Phase::Close);
+        let clock = if clock.has_deadline() { clock } else { &mut patience };
         let _ = send(access, socket, clock);
+        patience.stop(socket);
         close::end_after_failure(socket);
     }
     error

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 use polytls_core::{Error, StreamSocket};
@@ -18,14 +19,15 @@ pub(super) fn split<S: StreamSocket>(shared: Shared<S>) -> (ReadHalf<S>, WriteHa
 /// The half of a [`TlsStream`] that reads.
 ///
 /// The connection ends when both halves are dropped.
-pub struct ReadHalf<S: StreamSocket> {
+pub struct ReadHalf<S: StreamSocket = TcpStream> {
     shared: Arc<Shared<S>>,
 }
 
 /// The half of a [`TlsStream`] that writes.
 ///
-/// The connection ends when both halves are dropped; [`close`](Self::close) ends this direction.
-pub struct WriteHalf<S: StreamSocket> {
+/// The connection ends when both halves are dropped; [`close`](Self::close) ends this direction. Dropping
+/// this half alone says nothing to the peer.
+pub struct WriteHalf<S: StreamSocket = TcpStream> {
     shared: Arc<Shared<S>>,
 }
 
@@ -33,6 +35,16 @@ impl<S: StreamSocket> ReadHalf<S> {
     /// The socket beneath.
     pub fn get_ref(&self) -> &S {
         self.shared.socket()
+    }
+
+    /// Ends one direction or both, also for another thread that is using them: that thread gets
+    /// `Closed` from [`Shutdown::Both`]. As [`StreamSocket::shutdown`] of the whole stream.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; for `Write`, those of a write.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.shared.shutdown(how)
     }
 
     /// Puts the halves of one stream together again.
@@ -67,6 +79,16 @@ impl<S: StreamSocket> WriteHalf<S> {
     /// `Timeout` by the socket's write timeout; `Io`; the error of an earlier call.
     pub fn close(&mut self) -> Result<(), Error> {
         self.shared.writing(close::close_write)
+    }
+
+    /// Ends one direction or both, also for another thread that is using them: that thread gets
+    /// `Closed` from [`Shutdown::Both`]. As [`StreamSocket::shutdown`] of the whole stream.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; for `Write`, those of a write.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.shared.shutdown(how)
     }
 }
 

@@ -16,16 +16,18 @@ mod shared;
 
 use std::fmt;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use polytls_core::{Certificate, CipherSuite, Error, ProtocolVersion, Socket, StreamSocket, Tls};
 use socket2::{SockAddr, SockRef};
 
+pub(crate) use clock::Clock;
 pub use halves::{ReadHalf, WriteHalf};
 
 use crate::connection::Connection;
 use crate::connection::facts::facts_of_connection;
+use crate::connection::output::PATIENCE;
 use shared::Shared;
 
 /// A TLS connection over a blocking stream socket.
@@ -35,12 +37,15 @@ use shared::Shared;
 /// [`handshake`](Self::handshake).
 ///
 /// A timeout, by the socket's own timeouts or the handshake's deadline, is an error of kind
-/// `Timeout`, never `WouldBlock`, and leaves the connection intact: the call can be repeated. Every
-/// other failure is final, and later calls return it again.
+/// `Timeout`, never `WouldBlock`, and leaves the connection intact: the call can be repeated. So does
+/// `Io`, as far as the transport does. Every other failure is final, and later calls return it again.
+///
+/// Two threads use it through `&TlsStream`, which is `Read` and `Write` too, or as its two
+/// [halves](Self::into_halves).
 ///
 /// Dropping a stream sends close_notify only if that takes no waiting; to be sure that the peer gets
 /// everything, call [`close`](Self::close).
-pub struct TlsStream<S: StreamSocket> {
+pub struct TlsStream<S: StreamSocket = TcpStream> {
     shared: Shared<S>,
 }
 
@@ -80,7 +85,7 @@ impl<S: StreamSocket> TlsStream<S> {
     /// such as `ClientCertificateRequired`; `Io`; the error of an earlier call. That the peer does
     /// not end in time is none.
     pub fn close(&mut self) -> Result<(), Error> {
-        self.close_within(close::PATIENCE)
+        self.close_within(PATIENCE)
     }
 
     /// [`close`](Self::close), with another bound of time.
@@ -115,13 +120,50 @@ impl<S: StreamSocket> TlsStream<S> {
         Ok(halves::split(self.shared))
     }
 
+    /// How long one wait of a read may last; `None` is for ever.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.get_ref().read_timeout()
+    }
+
+    /// Sets how long one wait of a read may last.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for zero; `Unsupported` where it cannot be set.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.get_ref().set_read_timeout(timeout)
+    }
+
+    /// How long one wait of a write may last; `None` is for ever.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.get_ref().write_timeout()
+    }
+
+    /// Sets how long one wait of a write may last.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for zero; `Unsupported` where it cannot be set.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.get_ref().set_write_timeout(timeout)
+    }
+
     /// The socket beneath. Whoever reads or writes there breaks the TLS connection.
     pub fn get_ref(&self) -> &S {
         self.shared.socket()
     }
 
     /// Gives the socket back, without close_notify, and the bytes that were received and that the
-    /// backend has not taken.
+    /// backend has not taken. What was written and has not left is lost, and so is plaintext that
+    /// nobody has read.
     pub fn into_inner(self) -> (S, Vec<u8>) {
         self.shared.into_parts()
     }
@@ -129,6 +171,26 @@ impl<S: StreamSocket> TlsStream<S> {
     /// What the handshake agreed on, with the peer's certificates and exported keying material.
     pub fn with_connection<R>(&self, look: impl FnOnce(&Connection) -> R) -> R {
         look(&self.shared.lock().connection)
+    }
+}
+
+impl TlsStream<TcpStream> {
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().local_addr()
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().peer_addr()
     }
 }
 
@@ -160,9 +222,25 @@ impl<S: StreamSocket> io::Write for TlsStream<S> {
     }
 }
 
+impl<S: StreamSocket> io::Read for &TlsStream<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.recv(buf)
+    }
+}
+
+impl<S: StreamSocket> io::Write for &TlsStream<S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.send(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        StreamSocket::flush(*self)
+    }
+}
+
 impl<S: StreamSocket> Socket for TlsStream<S> {
     fn local_addr(&self) -> io::Result<SockAddr> {
-        self.get_ref().local_addr()
+        Socket::local_addr(self.get_ref())
     }
 
     fn options(&self) -> Option<SockRef<'_>> {
@@ -185,14 +263,13 @@ impl<S: StreamSocket> Socket for TlsStream<S> {
         self.get_ref().set_write_timeout(timeout)
     }
 
-    /// As [`TlsStream::close`], and ends the transport. While somebody else is reading or writing, only
-    /// ends the transport, as `shutdown(Both)` does.
+    /// As [`TlsStream::close`], and ends the transport. A reader in another thread gets what still
+    /// comes, for as long; after that, and for a writer in another thread at once, it is `Closed`.
     fn close(&self) -> io::Result<()> {
-        let closed = self
-            .shared
-            .unless_in_use(|access, socket| close::close(access, socket, close::PATIENCE));
-        self.shutdown(Shutdown::Both)?;
-        Ok(closed.unwrap_or(Ok(()))?)
+        let closed =
+            self.shared.writing_now(|access, socket| close::close(access, socket, PATIENCE));
+        self.shared.shutdown(Shutdown::Both)?;
+        Ok(closed?)
     }
 }
 
@@ -215,19 +292,10 @@ impl<S: StreamSocket> StreamSocket for TlsStream<S> {
     }
 
     /// `Write` sends close_notify, unless somebody is writing or the handshake is not done, and ends
-    /// the transport's write side. `Both` ends the transport, whoever is using it, with close_notify only
-    /// if that takes no waiting.
+    /// the transport's write side. `Both` ends the transport, with close_notify only if that takes no
+    /// waiting; whoever is reading or writing gets `Closed`. After `Read`, reading is at its end.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let said = match how {
-            Shutdown::Read => Ok(()),
-            Shutdown::Write => self.shared.writing_now(close::close_write),
-            Shutdown::Both => {
-                close::abandon(&mut self.shared.lock(), self.get_ref());
-                Ok(())
-            }
-        };
-        self.get_ref().shutdown(how)?;
-        Ok(said?)
+        self.shared.shutdown(how)
     }
 }
 

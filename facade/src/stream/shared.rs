@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use polytls_core::{Error, ErrorKind, Incoming, Outgoing, StreamSocket};
+use polytls_core::{Error, Incoming, Outgoing, StreamSocket};
 
 use super::{close, drive};
 use crate::connection::Connection;
@@ -40,51 +40,41 @@ pub(super) struct State {
     pub(super) sending: bool,
     /// How often something was received, or tried to be.
     pub(super) receives: u64,
-    /// The transport takes no more output; reading may still tell why.
-    pub(super) output_broken: Option<io::ErrorKind>,
-    /// Plaintext that a write had taken could not be sent.
-    pub(super) lost: bool,
+    /// Why a write that had taken plaintext could not send it, for the next call to tell.
+    late: Option<Error>,
 }
 
 impl State {
     /// Whether there is output to send, and nobody at it.
     #[inline]
     fn has_output(&mut self, claim: Claim) -> bool {
-        if self.connection.output().is_empty() || self.sending {
-            return false;
-        }
-        if self.output_broken.is_some() {
-            self.lost |= self.connection.drop_output();
+        if self.sending || !self.connection.has_output() {
             return false;
         }
         claim == Claim::All || !self.connection.owes_plaintext()
     }
 
-    /// Takes note that the transport takes no more output.
-    pub(super) fn break_output(&mut self, kind: io::ErrorKind) {
-        self.output_broken = Some(kind);
-        self.lost |= self.connection.drop_output();
+    /// Keeps why what was written could not be sent: the write has taken it, and says so.
+    pub(super) fn keep_late(&mut self, error: Error) {
+        self.late = Some(error);
     }
 
-    /// The error of a transport that takes no more output.
-    pub(super) fn check_output(&self) -> Result<(), Error> {
-        match self.output_broken {
-            Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
-            None => Ok(()),
+    /// Why what was written earlier could not be sent, once; nothing if it has left meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// That error.
+    pub(super) fn check_late(&mut self) -> Result<(), Error> {
+        match self.late.take() {
+            Some(error) if self.connection.owes_plaintext() => Err(error),
+            _ => Ok(()),
         }
     }
 }
 
 impl<S: StreamSocket> Shared<S> {
     pub(super) fn new(connection: Connection, socket: S, deadline: Option<Instant>) -> Self {
-        let state = State {
-            connection,
-            deadline,
-            sending: false,
-            receives: 0,
-            output_broken: None,
-            lost: false,
-        };
+        let state = State { connection, deadline, sending: false, receives: 0, late: None };
         let lock = Lock {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -139,8 +129,7 @@ impl<S: StreamSocket> Shared<S> {
         let guard = OnPanic(|| {
             let mut state = self.lock();
             state.sending = false;
-            state.lost = true;
-            state.break_output(io::ErrorKind::BrokenPipe);
+            state.connection.lose_output();
             state.connection.ended(Some(&io::ErrorKind::BrokenPipe.into()));
             state.receives += 1;
             drop(state);
@@ -154,8 +143,8 @@ impl<S: StreamSocket> Shared<S> {
         result
     }
 
-    /// Runs `write` if nobody is writing: for a shutdown, which must not wait for a writer that it
-    /// may be there to free.
+    /// Runs `write` if nobody is writing: for an end, which must not wait for a writer that it may be
+    /// there to free.
     pub(super) fn writing_now<'s>(
         &'s self,
         write: impl FnOnce(&mut Locked<'s>, &S) -> Result<(), Error>,
@@ -166,14 +155,27 @@ impl<S: StreamSocket> Shared<S> {
         }
     }
 
-    /// Runs `work` if nobody is reading or writing, and keeps others from it meanwhile.
-    pub(super) fn unless_in_use<'s, R>(
-        &'s self,
-        work: impl FnOnce(&mut Locked<'s>, &S) -> R,
-    ) -> Option<R> {
-        let _write_turn = self.lock.writer.try_lock().ok()?;
-        let _read_turn = self.lock.reader.try_lock().ok()?;
-        Some(self.ending_on_panic(work))
+    /// Ends one direction or both, whoever is using them.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; for `Write`, those of a write.
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let said = match how {
+            Shutdown::Read => {
+                self.lock().connection.stop_reading();
+                Ok(())
+            }
+            Shutdown::Write => self.writing_now(close::close_write),
+            Shutdown::Both => {
+                let mut state = self.lock();
+                close::say_goodbye_now(&mut state, self.socket());
+                state.connection.ended_here();
+                Ok(())
+            }
+        };
+        self.socket().shutdown(how)?;
+        Ok(said?)
     }
 
     /// A handshake reads and writes, so it takes both turns; always in this order.

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use polytls_core::{Error, ErrorKind, Phase, io_error_is_closed_transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -11,14 +11,9 @@ use tokio::time::{Sleep, sleep, sleep_until};
 
 use super::now;
 use super::wake::{Both, Task};
+use crate::connection::output::{MOST_DISCARDS, PATIENCE, transport_error};
 use crate::connection::{Connection, Progress};
 use crate::upgrade::earlier;
-
-/// How long what is still to be said, an alert or close_notify, may take to leave.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How many times what has come is thrown away at an end, a few KiB each.
-const MOST_DISCARDS: usize = 64;
 
 /// What a stream needs beside its transport.
 pub(super) struct Driver {
@@ -31,14 +26,8 @@ pub(super) struct Driver {
     /// When [`PATIENCE`] ends.
     farewell: Option<Pin<Box<Sleep>>>,
     both: Both,
-    /// Bytes went to the transport that it may keep in a buffer of its own.
-    unflushed: bool,
     /// The transport's write side has ended.
     ended: bool,
-    /// The transport takes no more output; reading may still tell why.
-    output_broken: Option<io::ErrorKind>,
-    /// Plaintext that a write had taken could not be sent.
-    lost: bool,
 }
 
 /// How much of the last flight a handshake waits for.
@@ -59,10 +48,7 @@ impl Driver {
             shaken: false,
             farewell: None,
             both: Both::default(),
-            unflushed: false,
             ended: false,
-            output_broken: None,
-            lost: false,
         }
     }
 
@@ -152,7 +138,7 @@ impl Driver {
     ) -> Poll<Result<usize, Error>> {
         ready!(self.poll_handshake(transport, LastFlight::Needed, Task::Writer, cx))?;
         loop {
-            self.check_output()?;
+            self.connection.check_output()?;
             match self.connection.write_vectored(parts) {
                 Ok(Progress::Ready(n)) => {
                     // The plaintext is taken: whatever the transport says is for the next call.
@@ -179,7 +165,7 @@ impl Driver {
     ) -> Poll<Result<(), Error>> {
         ready!(self.poll_handshake(transport, LastFlight::Needed, Task::Writer, cx))?;
         ready!(self.poll_send(transport, Task::Writer, cx))?;
-        Poll::Ready(self.check_output())
+        Poll::Ready(self.connection.check_output())
     }
 
     /// Sends close_notify and ends the transport's write side.
@@ -197,10 +183,7 @@ impl Driver {
             self.both.wake();
         }
         ready!(self.poll_end(transport, Task::Writer, cx))?;
-        if self.lost {
-            self.check_output()?;
-        }
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.connection.check_loss())
     }
 
     /// [`poll_close`](Self::poll_close), which a peer that has stopped reading cannot hold for ever.
@@ -222,10 +205,7 @@ impl Driver {
     /// written has left, and only if the transport takes it at once.
     pub(super) fn abandon<S: AsyncRead + AsyncWrite + Unpin>(&mut self, transport: &mut S) {
         let mut cx = Context::from_waker(Waker::noop());
-        let connection = &mut self.connection;
-        let all_has_left = !connection.owes_plaintext() && self.output_broken.is_none();
-        let may_speak = !connection.is_handshaking() && connection.failure().is_none();
-        if all_has_left && may_speak && connection.close().is_ok() {
+        if self.connection.may_say_goodbye() && self.connection.close().is_ok() {
             let _ = self.poll_end(transport, Task::Writer, &mut cx);
         }
         discard(transport);
@@ -239,15 +219,13 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         ready!(self.poll_send(transport, task, cx))?;
-        if self.ended || self.output_broken.is_some() {
+        if self.ended || self.connection.is_output_broken() {
             return Poll::Ready(Ok(()));
         }
         let result = ready!(self.both.poll(task, cx, |cx| Pin::new(transport).poll_shutdown(cx)));
         self.ended = true;
         Poll::Ready(match result {
-            Err(error) if !io_error_is_closed_transport(&error) => {
-                Err(Error::io(ErrorKind::Io, error))
-            }
+            Err(error) if !io_error_is_closed_transport(&error) => Err(transport_error(error)),
             _ => Ok(()),
         })
     }
@@ -260,11 +238,7 @@ impl Driver {
         task: Task,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if self.output_broken.is_some() {
-            self.lost |= self.connection.drop_output();
-            return Poll::Ready(Ok(()));
-        }
-        if self.connection.output().is_empty() && !self.unflushed {
+        if !self.connection.has_output() {
             return Poll::Ready(Ok(()));
         }
         // Both tasks may need this to go on, whichever of them is polling now.
@@ -279,7 +253,7 @@ impl Driver {
         let result = loop {
             if self.connection.output().is_empty() {
                 match ready!(Pin::new(&mut *transport).poll_flush(cx)) {
-                    Ok(()) => self.unflushed = false,
+                    Ok(()) => self.connection.flushed(),
                     Err(error) => break Err(error),
                 }
                 break Ok(());
@@ -287,21 +261,17 @@ impl Driver {
             let output = self.connection.output();
             match ready!(Pin::new(&mut *transport).poll_write(cx, output)) {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    self.connection.sent(n);
-                    self.unflushed = true;
-                }
+                Ok(n) => self.connection.sent(n),
                 Err(error) => break Err(error),
             }
         };
         Poll::Ready(match result {
             Ok(()) => Ok(()),
             Err(error) if io_error_is_closed_transport(&error) => {
-                self.output_broken = Some(error.kind());
-                self.lost |= self.connection.drop_output();
+                self.connection.break_output(error.kind());
                 Ok(())
             }
-            Err(error) => Err(Error::io(ErrorKind::Io, error)),
+            Err(error) => Err(transport_error(error)),
         })
     }
 
@@ -342,7 +312,7 @@ impl Driver {
             Err(error) if io_error_is_closed_transport(&error) => {
                 self.connection.ended(Some(&error));
             }
-            Err(error) => return Poll::Ready(Err(Error::io(ErrorKind::Io, error))),
+            Err(error) => return Poll::Ready(Err(transport_error(error))),
         }
         Poll::Ready(Ok(()))
     }
@@ -400,17 +370,9 @@ impl Driver {
         });
         self.both.poll(task, cx, |cx| timer.as_mut().poll(cx))
     }
-
-    fn check_output(&self) -> Result<(), Error> {
-        match self.output_broken {
-            Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
-            None => Ok(()),
-        }
-    }
 }
 
-/// Throws away what has come: bytes that lie unread when a socket is closed reset it, and take with
-/// them what was sent last.
+/// Throws away what has come.
 fn discard<S: AsyncRead + Unpin>(transport: &mut S) {
     let mut cx = Context::from_waker(Waker::noop());
     let mut sink = [0; 4096];

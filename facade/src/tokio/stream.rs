@@ -2,21 +2,21 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use polytls_core::{Certificate, CipherSuite, Error, ErrorKind, Phase, ProtocolVersion, Tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
-use super::drive::{Driver, LastFlight, PATIENCE};
+use super::drive::{Driver, LastFlight};
 use super::now;
 use super::wake::Task;
 use crate::connection::Connection;
 use crate::connection::facts::facts_of_connection;
-
-/// How many bytes `close` drains.
-const MOST_DRAINED: usize = 64 << 20;
+use crate::connection::output::{MOST_DRAINED, PATIENCE};
 
 /// A TLS connection over any asynchronous stream.
 ///
@@ -25,7 +25,10 @@ const MOST_DRAINED: usize = 64 << 20;
 /// blocking [`TlsStream`](crate::TlsStream).
 ///
 /// `flush` returns when everything written is with the transport. `shutdown` sends close_notify and
-/// ends the transport's write side, within 5 s; reading goes on until the peer closes too.
+/// ends the transport's write side, within 5 s of its first poll; reading goes on until the peer closes
+/// too. It does not listen: that a TLS 1.3 server refuses the client's certificate is told by `close`, or
+/// by the next read. Of two halves that [`tokio::io::split`] makes, dropping the one that writes says
+/// nothing to the peer: shut it down.
 ///
 /// # Cancel safety
 ///
@@ -33,7 +36,7 @@ const MOST_DRAINED: usize = 64 << 20;
 /// write has either taken plaintext and said so, or not. Dropping the stream sends close_notify only
 /// if that takes no waiting; to be sure that the peer gets everything, call
 /// [`close`](Self::close).
-pub struct TlsStream<S: AsyncRead + AsyncWrite + Unpin> {
+pub struct TlsStream<S: AsyncRead + AsyncWrite + Unpin = TcpStream> {
     /// `None` only after [`TlsStream::into_inner`], which consumes the stream.
     transport: Option<S>,
     driver: Driver,
@@ -154,7 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         &self.driver.connection
     }
 
-    fn with_connection<R>(&self, look: impl FnOnce(&Connection) -> R) -> R {
+    /// The same by a closure, as of the blocking [`TlsStream`](crate::TlsStream::with_connection).
+    pub fn with_connection<R>(&self, look: impl FnOnce(&Connection) -> R) -> R {
         look(self.connection())
     }
 
@@ -169,6 +173,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     ) -> Poll<io::Result<usize>> {
         let (transport, driver) = self.parts();
         driver.poll_write(transport, cx, parts).map_err(Into::into)
+    }
+}
+
+impl TlsStream<TcpStream> {
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().local_addr()
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().peer_addr()
     }
 }
 
@@ -252,5 +276,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> fmt::Debug for TlsStream<S>
             .field("transport", &self.transport)
             .field("connection", self.connection())
             .finish()
+    }
+}
+
+#[cfg(unix)]
+impl<S> std::os::fd::AsFd for TlsStream<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + std::os::fd::AsFd,
+{
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
+
+#[cfg(unix)]
+impl<S> std::os::fd::AsRawFd for TlsStream<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + std::os::fd::AsRawFd,
+{
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.get_ref().as_raw_fd()
+    }
+}
+
+#[cfg(windows)]
+impl<S> std::os::windows::io::AsSocket for TlsStream<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + std::os::windows::io::AsSocket,
+{
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.get_ref().as_socket()
     }
 }

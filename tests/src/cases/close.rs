@@ -5,10 +5,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use polytls::contract::Read;
-use polytls::{
-    ErrorKind, Phase, Socket, StreamSocket as _, UpgradeOptions, ssl_client_upgrade,
-    ssl_server_upgrade,
-};
+use polytls::{ErrorKind, Phase, Socket, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade};
 
 use crate::bench::{both, pattern};
 use crate::pki::NAME;
@@ -42,6 +39,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("close::a_client_that_only_writes", a_client_that_only_writes).one_of_each(),
     Case::new("close::by_the_trait", by_the_trait).no_transport(),
     Case::new("close::by_the_trait_while_reading", by_the_trait_while_reading).no_transport(),
+    Case::new("close::ended_by_another_thread", ended_by_another_thread).no_transport(),
     Case::new("close::before_the_handshake", before_the_handshake).one_of_each(),
 ];
 
@@ -560,21 +558,25 @@ fn by_the_trait(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Nobody waits for a reader that waits for the peer.
+/// A reader in another thread gets what still comes.
 fn by_the_trait_while_reading(bench: &Bench) -> Result<(), Failure> {
     let (context, server) = (bench.client().build()?, bench.server().build()?);
     let (near, far) = Transport::Tcp.pair();
+    let data = pattern(400_000);
     both(
         || {
             let options = UpgradeOptions::new().context(context);
             let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
-            client.recv(&mut [0; 1])?;
+            (&client).read_exact(&mut [0; 1])?;
             std::thread::scope(|scope| {
-                let reader = scope.spawn(|| client.recv(&mut [0; 1]));
+                let reader = scope.spawn(|| (&client).read(&mut [0; 8]));
+                (&client).write_all(&data)?;
                 Socket::close(&client)?;
-                match reader.join().map_err(|_| Failure::new("the reader panicked"))? {
-                    Ok(n) => ensure_eq!(n, 0),
-                    end => drop(expect_kind(end, ErrorKind::Truncated(Phase::Read))?),
+                let read = reader.join().map_err(|_| Failure::new("the reader panicked"))?;
+                // Whoever comes first: the reader, or the one that closes.
+                match read {
+                    Ok(n) => ensure!(n == 0 || n == 4, "{n} bytes"),
+                    closed => drop(expect_kind(closed, ErrorKind::Closed)?),
                 }
                 Ok(())
             })
@@ -582,11 +584,50 @@ fn by_the_trait_while_reading(bench: &Bench) -> Result<(), Failure> {
         || {
             let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
             server.write_all(b"!")?;
-            // Says goodbye at once if nobody is in the middle of a read, and before the end in any case.
-            ensure_eq!(server.read(&mut [0; 1])?, 0);
-            Ok(server.shutdown(Shutdown::Both)?)
+            let mut all = Vec::new();
+            server.read_to_end(&mut all)?;
+            ensure!(all == data, "{} bytes of {}", all.len(), data.len());
+            server.write_all(b"late")?;
+            Ok(server.close()?)
         },
     )?;
+    Ok(())
+}
+
+/// What this side has ended is not said of the peer.
+fn ended_by_another_thread(bench: &Bench) -> Result<(), Failure> {
+    for how in [Shutdown::Both, Shutdown::Read] {
+        let (context, server) = (bench.client().build()?, bench.server().build()?);
+        let (near, far) = Transport::Tcp.pair();
+        both(
+            || {
+                let options = UpgradeOptions::new().context(context);
+                let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
+                let (mut reader, writer) = client.into_halves()?;
+                reader.read_exact(&mut [0; 1])?;
+                let read = std::thread::scope(|scope| {
+                    let reader = scope.spawn(move || reader.read(&mut [0; 1]));
+                    writer.shutdown(how)?;
+                    reader.join().map_err(|_| Failure::new("the reader panicked"))
+                })?;
+                match how {
+                    Shutdown::Read => ensure_eq!(read?, 0),
+                    _ => {
+                        let error = expect_kind(read, ErrorKind::Closed)?;
+                        ensure!(!error.is_ssl_error(), "{error:?}");
+                    }
+                }
+                Ok(())
+            },
+            || {
+                let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
+                server.write_all(b"!")?;
+                // Its goodbye takes no waiting.
+                ensure_eq!(server.read(&mut [0; 1])?, 0);
+                Ok(())
+            },
+        )?;
+    }
     Ok(())
 }
 

@@ -39,6 +39,13 @@ pub(super) const CASES: &[Case] = &[
     Case::new("deadline::read", read).transports(BLOCKING),
     Case::new("deadline::read_within_a_record", read_within_a_record).no_transport(),
     Case::new("deadline::write", write).transports(BLOCKING),
+    Case::new("deadline::write_that_is_told_late", write_that_is_told_late).no_transport(),
+    Case::new("deadline::alert_to_nobody", alert_to_nobody).once().any_version().no_transport(),
+    #[cfg(unix)]
+    Case::new("deadline::non_blocking_socket", non_blocking_socket)
+        .each_client()
+        .any_version()
+        .no_transport(),
     Case::new("deadline::close", close).transports(BLOCKING),
     Case::new("deadline::close_with_unsent_data", close_with_unsent_data).no_transport(),
     Case::new("deadline::accept", accept).once().any_version().no_transport(),
@@ -433,6 +440,79 @@ fn small_pair(transport: Transport) -> Result<(Carrier, Carrier), Failure> {
 }
 
 /// A peer that never closes holds nobody up, and is no error of ours.
+/// A write says what it has taken. That it could not send all of it is told by the next call, also by a
+/// read: the peer may wait for the rest, and the read for the peer.
+fn write_that_is_told_late(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    let data = pattern(20_000);
+    let (near, far) = pipe_with(PipeOptions { capacity: 8 << 10, ..PipeOptions::default() });
+    let (full, read_on) = mpsc::channel::<()>();
+    both(
+        || {
+            let options = UpgradeOptions::new().context(client);
+            let mut client = ssl_client_upgrade(near, NAME, options)?;
+            client.set_write_timeout(Some(Duration::from_millis(10)))?;
+            ensure_eq!(client.write(&data)?, data.len());
+            expect_kind(client.read(&mut [0; 1]), ErrorKind::Timeout(Phase::Write))?;
+            drop(full);
+            client.set_write_timeout(Some(LONG))?;
+            client.flush()?;
+            client.read_exact(&mut [0; 1])?;
+            Ok(client.close()?)
+        },
+        {
+            let (server, data) = (&server, &data);
+            move || {
+                let mut server = ssl_server_upgrade(far, server)?;
+                let _ = read_on.recv();
+                let mut got = vec![0; data.len()];
+                server.read_exact(&mut got)?;
+                ensure!(got == *data, "something else");
+                server.write_all(b"!")?;
+                ensure_eq!(server.read(&mut [0; 1])?, 0);
+                Ok(())
+            }
+        },
+    )?;
+    Ok(())
+}
+
+/// A peer that takes nothing and sends garbage is told why, within some seconds or not at all.
+fn alert_to_nobody(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    let (near, far) = pipe_with(PipeOptions { capacity: 8 << 10, ..PipeOptions::default() });
+    let (mut client, server) = both(
+        || {
+            let options = UpgradeOptions::new().context(client);
+            let mut client = ssl_client_upgrade(near, NAME, options)?;
+            client.read_exact(&mut [0; 1])?;
+            Ok(client)
+        },
+        || {
+            let mut server = ssl_server_upgrade(far, &server)?;
+            server.write_all(b"!")?;
+            Ok(server)
+        },
+    )?;
+    client.set_write_timeout(Some(Duration::from_millis(5)))?;
+    while client.write(&[0; 16 << 10]).is_ok() {}
+    client.set_write_timeout(None)?;
+    server.get_ref().send(b"garbage")?;
+    expect_kind(client.read(&mut [0; 1]), ErrorKind::Protocol)?;
+    Ok(())
+}
+
+/// An instant timeout would send its reader after deadlines.
+#[cfg(unix)]
+fn non_blocking_socket(bench: &Bench) -> Result<(), Failure> {
+    let (near, _far) = tcp_pair();
+    near.set_nonblocking(true)?;
+    let options = UpgradeOptions::new().context(bench.client().build()?).timeout(LONG);
+    let error = expect_kind(ssl_client_upgrade(near, NAME, options), ErrorKind::Config)?;
+    ensure!(error.to_string().contains("set_nonblocking"), "{error}");
+    Ok(())
+}
+
 fn close(bench: &Bench) -> Result<(), Failure> {
     let (client, server) = (bench.client().build()?, bench.server().build()?);
     let (near, far) = bench.transport().pair();
@@ -495,7 +575,7 @@ fn accept(bench: &Bench) -> Result<(), Failure> {
     let socket = SockRef::from(&socket);
     let listener = TlsListener::new(listener, bench.server().build()?);
     socket.set_read_timeout(Some(Duration::from_millis(10)))?;
-    timed_out(listener.accept(), Phase::Connect)?;
+    timed_out(listener.accept(), Phase::Accept)?;
     // The listener goes on.
     let _client = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(LONG))?;

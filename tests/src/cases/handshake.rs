@@ -1,14 +1,22 @@
 //! That two ends come together, and what they tell of it.
 
-use polytls::Capability;
+use polytls::{
+    Capability, CertificateReason, ErrorKind, ProtocolVersion, UpgradeOptions, ssl_client_upgrade,
+    ssl_server_upgrade,
+};
 
-use crate::pki::{self, ADDRESS, NAME};
-use crate::{Bench, Case, Failure, ensure, ensure_eq};
+use crate::bench::both;
+use crate::pki::{self, ADDRESS, Leaf, NAME};
+use crate::transport::{Delivery, pipe};
+use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_error};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("handshake::both_ways", both_ways),
     Case::new("handshake::negotiated", negotiated).holds(&["N1"]).one_of_each(),
     Case::new("handshake::by_address", by_address).one_of_each(),
+    Case::new("handshake::refused_server", refused_server)
+        .versions(&[ProtocolVersion::Tls13])
+        .no_transport(),
     Case::new("handshake::peer_certificate", peer_certificate).holds(&["P1"]).one_of_each(),
     Case::new("handshake::peer_chain", peer_chain)
         .one_of_each()
@@ -94,5 +102,27 @@ fn exporter(bench: &Bench) -> Result<(), Failure> {
     for (i, one) in near.iter().enumerate() {
         ensure!(!near[..i].contains(one), "export {i} is one of the others");
     }
+    Ok(())
+}
+
+/// Whoever finds the fault, the library or the check behind it: the server does not get the client's last
+/// flight. In TLS 1.2 the server's is the last.
+fn refused_server(bench: &Bench) -> Result<(), Failure> {
+    let credential = Leaf::server().with_ca_flag().issued_by(&pki::standard().root);
+    let (client, server) = (bench.client().build()?, bench.server_with(&credential).build()?);
+    let (near, far) = pipe(Delivery::Whole);
+    both(
+        || {
+            let options = UpgradeOptions::new().context(client);
+            let error = expect_error(ssl_client_upgrade(near, NAME, options))?;
+            ensure!(matches!(error.kind(), ErrorKind::Certificate(_)), "{error:?}");
+            ensure!(error.certificate_reason() != Some(CertificateReason::Other), "{error:?}");
+            Ok(())
+        },
+        || {
+            expect_error(ssl_server_upgrade(far, &server))?;
+            Ok(())
+        },
+    )?;
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polytls::{
-    ClientContext, ErrorKind, Phase, ProtocolVersion, ServerContext, StreamSocket, Tls as _,
-    TlsStream, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
+    Capability, ClientAuth, ClientContext, ErrorKind, Phase, ProtocolVersion, ServerContext,
+    StreamSocket, Tls as _, TlsStream, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
 };
 
 use super::deadline::{LONG, SHORT, Stopwatch, timed_out};
@@ -32,6 +32,9 @@ pub(super) const CASES: &[Case] = &[
         .each_client()
         .no_transport(),
     Case::new("nested::outer_failure_is_told", outer_failure_is_told).no_transport(),
+    Case::new("nested::outer_refusal_is_told", outer_refusal_is_told)
+        .server_needs(Capability::ClientAuth)
+        .no_transport(),
 ];
 
 /// Contexts of the outer and of the inner connection, each with a backend of its own.
@@ -281,6 +284,30 @@ fn outer_failure_is_told(bench: &Bench) -> Result<(), Failure> {
             // Past both.
             server.get_ref().get_ref().send(b"garbage")?;
             let _ = server.read(&mut [0; 1]);
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+/// A proxy that demands a client certificate says so late in TLS 1.3, when the inner handshake is under
+/// way already.
+fn outer_refusal_is_told(bench: &Bench) -> Result<(), Failure> {
+    let mut contexts = Contexts::new(bench)?;
+    let root = crate::bench::trust_only(crate::pki::standard().root.der());
+    contexts.outer.1 = bench.server().client_auth(ClientAuth::Required(root)).build()?;
+    let (near, far) = pipe(Delivery::Whole);
+    both(
+        || {
+            let options = |context: &ClientContext| UpgradeOptions::new().context(context.clone());
+            let outcome = ssl_client_upgrade(near, NAME, options(&contexts.outer.0))
+                .and_then(|outer| ssl_client_upgrade(outer, NAME, options(&contexts.inner.0)));
+            expect_kind(outcome, ErrorKind::ClientCertificateRequired)?;
+            Ok(())
+        },
+        || {
+            let outcome = ssl_server_upgrade(far, &contexts.outer.1);
+            expect_kind(outcome, ErrorKind::ClientCertificateRequired)?;
             Ok(())
         },
     )?;

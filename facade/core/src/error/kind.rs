@@ -97,6 +97,8 @@ pub enum Phase {
     Resolve,
     /// Opening the TCP connection.
     Connect,
+    /// Waiting for a connection.
+    Accept,
     /// The TLS handshake.
     Handshake,
     /// Reading.
@@ -112,6 +114,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "resolving the host name",
             Self::Connect => "connecting",
+            Self::Accept => "accepting a connection",
             Self::Handshake => "the TLS handshake",
             Self::Read => "reading",
             Self::Write => "writing",

@@ -354,6 +354,11 @@ pub fn io_error_is_closed_transport(error: &io::Error) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
     };
+    // TLS inside TLS: an outer error may tell more than that it was the end.
+    let outer = Error::find(error).map(Error::kind);
+    if !matches!(outer, None | Some(ErrorKind::Truncated(_) | ErrorKind::Io | ErrorKind::Closed)) {
+        return false;
+    }
     matches!(
         error.kind(),
         ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | UnexpectedEof

@@ -1,0 +1,140 @@
+//! What is to be sent, what becomes of it when the transport takes no more, and the bounds within which
+//! both kinds of stream say goodbye.
+
+use std::io;
+use std::time::Duration;
+
+use polytls_core::{Error, ErrorKind, Outgoing};
+
+use super::Connection;
+
+/// How long what is still to be said, an alert or close_notify, may take to leave, and how long `close`
+/// waits for the peer's end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many bytes `close` drains.
+pub(crate) const MOST_DRAINED: usize = 64 << 20;
+
+/// How many times what has come is thrown away at an end, a few KiB each: bytes that lie unread when a
+/// socket is closed reset it, and take what was sent last with them.
+pub(crate) const MOST_DISCARDS: usize = 64;
+
+/// What the transport did with the output.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    /// It takes no more; reading may still tell why.
+    broken: Option<io::ErrorKind>,
+    /// Plaintext that a write had taken could not be sent.
+    lost: bool,
+    /// Bytes went to it that it may keep in a buffer of its own.
+    unflushed: bool,
+}
+
+impl Connection {
+    /// The bytes to send.
+    pub fn output(&self) -> &[u8] {
+        self.wire.output()
+    }
+
+    /// Takes note that the transport has taken `n` bytes of [`output`](Self::output).
+    pub fn sent(&mut self, n: usize) {
+        self.sending(|output| output.sent(n));
+    }
+
+    /// Whether there is something to send or to flush. What a broken transport does not take is
+    /// dropped.
+    #[inline]
+    pub(crate) fn has_output(&mut self) -> bool {
+        if self.delivery.broken.is_some() {
+            self.drop_output();
+            return false;
+        }
+        !self.output().is_empty() || self.delivery.unflushed
+    }
+
+    /// Lets `send` have the output.
+    #[inline]
+    pub(crate) fn sending<R>(&mut self, send: impl FnOnce(&mut Outgoing) -> R) -> R {
+        self.delivery.unflushed = true;
+        let result = send(self.wire.outgoing());
+        self.answers = self.answers.min(self.wire.output().len());
+        result
+    }
+
+    /// Takes the output out, for a system call during which the connection is not locked.
+    pub(crate) fn lend_outgoing(&mut self) -> Outgoing {
+        self.delivery.unflushed = true;
+        std::mem::take(self.wire.outgoing())
+    }
+
+    /// Puts back what was not sent, in front of what has been queued meanwhile.
+    pub(crate) fn return_outgoing(&mut self, mut unsent: Outgoing) {
+        if !unsent.is_empty() {
+            unsent.append(self.wire.outgoing());
+            *self.wire.outgoing() = unsent;
+        }
+        self.answers = self.answers.min(self.wire.output().len());
+    }
+
+    /// Takes note that the transport keeps nothing in a buffer of its own.
+    #[inline]
+    pub(crate) fn flushed(&mut self) {
+        self.delivery.unflushed = false;
+    }
+
+    /// Takes note that the transport takes no more output.
+    pub(crate) fn break_output(&mut self, kind: io::ErrorKind) {
+        self.delivery.broken = Some(kind);
+        self.delivery.unflushed = false;
+        self.drop_output();
+    }
+
+    /// The same, when nobody knows how much of the output has gone.
+    pub(crate) fn lose_output(&mut self) {
+        self.break_output(io::ErrorKind::BrokenPipe);
+        self.delivery.lost = true;
+    }
+
+    fn drop_output(&mut self) {
+        self.delivery.lost |= self.owes_plaintext();
+        self.wire.outgoing().clear();
+        self.answers = 0;
+    }
+
+    /// Whether plaintext that was written is still among the output.
+    pub(crate) fn owes_plaintext(&mut self) -> bool {
+        self.wire.outgoing().owes_plaintext()
+    }
+
+    /// Whether the transport takes no more output.
+    pub(crate) fn is_output_broken(&self) -> bool {
+        self.delivery.broken.is_some()
+    }
+
+    /// The error of a transport that takes no more output.
+    pub(crate) fn check_output(&self) -> Result<(), Error> {
+        match self.delivery.broken {
+            Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, if written plaintext was lost. When both ends close at the same time, none is.
+    pub(crate) fn check_loss(&self) -> Result<(), Error> {
+        if self.delivery.lost { self.check_output() } else { Ok(()) }
+    }
+
+    /// Whether close_notify would be the truth: all that was written has left, and nothing has failed.
+    pub(crate) fn may_say_goodbye(&mut self) -> bool {
+        self.is_open() && !self.owes_plaintext() && !self.is_output_broken()
+    }
+}
+
+/// The error for one of the transport. With TLS inside TLS, what happened to the outer connection is what
+/// happened.
+pub(crate) fn transport_error(error: io::Error) -> Error {
+    match Error::find(&error) {
+        Some(outer) => outer.clone(),
+        None => Error::io(ErrorKind::Io, error),
+    }
+}
