@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use polytls_core::{Error, ErrorKind, Phase, ServerName};
 
 use crate::address::Address;
+use crate::connection::Connection;
 use crate::context::{ClientContext, default_client_ssl_context};
 use crate::stream::TlsStream;
-use crate::upgrade::{client_stream, earlier};
+use crate::upgrade::{earlier, shake_hands};
 
 /// How to connect.
 ///
@@ -124,38 +125,34 @@ where
     A::Error: Into<Error>,
 {
     let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let plan = Plan::new(address, &options)?;
-    let candidates = resolve(&plan.address, options.resolver, deadline)?;
+    let Plan { address, name } = Plan::new(address, options.host.as_deref())?;
+    let context = options.context.map_or_else(default_client_ssl_context, Ok)?;
+    let candidates = resolve(&address, options.resolver, deadline)?;
     let socket = connect_to_any(&candidates, deadline)?;
     // A handshake is small messages back and forth: waiting to fill segments costs 40 ms each.
     socket.set_nodelay(true).map_err(|error| Error::io(ErrorKind::Connect, error))?;
-    let deadline = earlier(deadline, plan.context.handshake_timeout(), Instant::now());
-    client_stream(socket, &plan.context, &plan.name, deadline, &[])
+    let deadline = earlier(deadline, context.handshake_timeout(), Instant::now());
+    shake_hands(TlsStream::new(Connection::client(&context, &name)?, socket, deadline))
 }
 
-/// What is settled before the network is touched.
+/// Where to, and whom to expect there.
 pub(crate) struct Plan {
     pub(crate) address: Address,
     pub(crate) name: ServerName,
-    pub(crate) context: ClientContext,
 }
 
 impl Plan {
-    pub(crate) fn new<A>(address: A, options: &ConnectOptions) -> Result<Self, Error>
+    pub(crate) fn new<A>(address: A, host: Option<&str>) -> Result<Self, Error>
     where
         A: TryInto<Address>,
         A::Error: Into<Error>,
     {
         let address = address.try_into().map_err(Into::into)?;
-        let name = match &options.host {
+        let name = match host {
             Some(host) => ServerName::parse(host)?,
             None => ServerName::parse(&address.host())?,
         };
-        let context = match &options.context {
-            Some(context) => context.clone(),
-            None => default_client_ssl_context()?,
-        };
-        Ok(Self { address, name, context })
+        Ok(Self { address, name })
     }
 }
 

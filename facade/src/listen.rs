@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use crate::address::Address;
 use crate::connection::Connection;
 use crate::context::ServerContext;
-use crate::stream::TlsStream;
+use crate::stream::{Clock, TlsStream};
+use crate::upgrade::UpgradeOptions;
 
 /// How to listen.
 #[derive(Clone)]
@@ -62,7 +64,9 @@ impl ListenOptions {
             Some(address) => vec![address],
             None => (address.host().as_str(), address.port())
                 .to_socket_addrs()
-                .map_err(|error| Error::io(ErrorKind::Resolve, error))?
+                .map_err(|error| {
+                    Error::io(ErrorKind::Resolve, error).with_detail(address.to_string())
+                })?
                 .collect(),
         };
         let mut last = None;
@@ -117,7 +121,14 @@ impl fmt::Debug for ListenOptions {
 /// let context = make_server_ssl_context("chain.pem", "key.pem", ProtocolVersion::default())?;
 /// let listener = ssl_listen("127.0.0.1:8443", context, ListenOptions::new())?;
 /// for stream in listener.incoming() {
-///     let mut stream = stream?;
+///     let mut stream = match stream {
+///         Ok(stream) => stream,
+///         Err(error) => {
+///             // No file descriptors left, say: no reason to stop.
+///             eprintln!("{error}");
+///             continue;
+///         }
+///     };
 ///     // The handshake happens here, so a silent client holds up its own thread only.
 ///     std::thread::spawn(move || stream.write_all(b"hello\n").and_then(|()| Ok(stream.close()?)));
 /// }
@@ -142,15 +153,20 @@ where
 /// happens with its first read or write, or by [`TlsStream::handshake`], within the context's
 /// deadline, which counts from accept. So a silent or broken client is one bad connection: it never
 /// holds up or ends the accept loop.
+///
+/// [`Socket::close`] ends it, for whoever accepts in another thread too.
 pub struct TlsListener<L: ServerSocket = TcpListener> {
     listener: L,
-    context: RwLock<ServerContext>,
+    context: CurrentContext,
+    /// Ended here.
+    closed: AtomicBool,
 }
 
 impl<L: ServerSocket> TlsListener<L> {
     /// Makes a TLS listener of one that is bound already: TCP or Unix, or one's own.
     pub fn new(listener: L, context: ServerContext) -> Self {
-        Self { listener, context: RwLock::new(context) }
+        let context = CurrentContext::new(context);
+        Self { listener, context, closed: AtomicBool::new(false) }
     }
 
     /// Waits for the next connection. Its handshake has not begun.
@@ -158,30 +174,29 @@ impl<L: ServerSocket> TlsListener<L> {
     /// # Errors
     ///
     /// `Timeout` by the listener's read timeout; `Io`, when the process has no file descriptors left
-    /// for example. The listener goes on after any error.
-    pub fn accept(&self) -> Result<(TlsStream<L::Stream>, SockAddr), Error> {
+    /// for example, after a pause of 50 ms, so that a loop which goes on does not spin; `Internal` when
+    /// there is no memory for a connection. The listener goes on after any error but `Closed`, which
+    /// follows [`Socket::close`].
+    pub fn accept(&self) -> Result<(TlsStream<L::Stream>, L::Address), Error> {
         let (socket, address) = self.accept_transport()?;
-        let context = self.context();
-        let deadline =
-            context.handshake_timeout().and_then(|timeout| Instant::now().checked_add(timeout));
-        let connection = Connection::server(&context)?;
+        let (connection, deadline) = self.context.start(Instant::now())?;
         Ok((TlsStream::new(connection, socket, deadline), address))
     }
 
-    /// An endless iterator over accepted connections.
+    /// An iterator over accepted connections, which ends when the listener is closed.
     pub fn incoming(&self) -> Incoming<'_, L> {
         Incoming { listener: self }
     }
 
     /// The context that the next connection is accepted with.
     pub fn context(&self) -> ServerContext {
-        self.context.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.context.get()
     }
 
     /// Accepts the next connections with another context: a renewed certificate, say. Connections
     /// that were accepted before keep theirs.
     pub fn set_context(&self, context: ServerContext) {
-        *self.context.write().unwrap_or_else(PoisonError::into_inner) = context;
+        self.context.set(context);
     }
 
     /// The listener beneath.
@@ -194,9 +209,16 @@ impl<L: ServerSocket> TlsListener<L> {
         self.listener
     }
 
-    fn accept_transport(&self) -> Result<(L::Stream, SockAddr), Error> {
+    fn accept_transport(&self) -> Result<(L::Stream, L::Address), Error> {
+        let check_closed = || match self.closed.load(Ordering::Acquire) {
+            true => Err(Error::new(ErrorKind::Closed)),
+            false => Ok(()),
+        };
         loop {
-            match self.listener.accept() {
+            check_closed()?;
+            let accepted = self.listener.accept();
+            check_closed()?;
+            match accepted {
                 Ok((socket, address)) => {
                     // No TCP on a Unix socket; then there is nothing to set.
                     let _ = Socket::options(&socket).map(|options| options.set_tcp_nodelay(true));
@@ -204,15 +226,13 @@ impl<L: ServerSocket> TlsListener<L> {
                 }
                 // That client is gone again; the next one is not.
                 Err(error) if is_about_one_client(&error) => {}
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                    ) =>
-                {
-                    return Err(Error::new(ErrorKind::Timeout(Phase::Connect)).with_source(error));
+                Err(error) => {
+                    let error = Clock::none(Phase::Accept).judge(&self.listener, error);
+                    if error.kind() == ErrorKind::Io {
+                        std::thread::sleep(PAUSE);
+                    }
+                    return Err(error);
                 }
-                Err(error) => return Err(Error::io(ErrorKind::Io, error)),
             }
         }
     }
@@ -261,17 +281,45 @@ impl<L: ServerSocket> Socket for TlsListener<L> {
     }
 
     fn close(&self) -> io::Result<()> {
+        self.closed.store(true, Ordering::Release);
         self.listener.close()
     }
 }
 
 impl<L: ServerSocket> ServerSocket for TlsListener<L> {
     type Stream = TlsStream<L::Stream>;
+    type Address = L::Address;
 
-    fn accept(&self) -> io::Result<(Self::Stream, SockAddr)> {
+    fn accept(&self) -> io::Result<(Self::Stream, Self::Address)> {
         Ok(TlsListener::accept(self)?)
     }
 }
+
+/// The context that a listener accepts the next connection with.
+pub(crate) struct CurrentContext(RwLock<ServerContext>);
+
+impl CurrentContext {
+    pub(crate) fn new(context: ServerContext) -> Self {
+        Self(RwLock::new(context))
+    }
+
+    pub(crate) fn get(&self) -> ServerContext {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, context: ServerContext) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = context;
+    }
+
+    /// A connection, and when its handshake must be over.
+    pub(crate) fn start(&self, now: Instant) -> Result<(Connection, Option<Instant>), Error> {
+        UpgradeOptions::new().server(&self.get(), now)
+    }
+}
+
+/// How long a listener waits before it tells why it cannot accept: what is the matter, too many open
+/// files for example, is still the matter at the next call.
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether an accept failed for a client, or the way to it, rather than for the listener (accept(2)
 /// passes on what happened to the connection).
@@ -291,7 +339,7 @@ pub(crate) fn is_about_one_client(error: &io::Error) -> bool {
     )
 }
 
-/// An endless iterator over the connections of a [`TlsListener`].
+/// An iterator over the connections of a [`TlsListener`], until that is closed.
 #[derive(Debug)]
 pub struct Incoming<'a, L: ServerSocket = TcpListener> {
     listener: &'a TlsListener<L>,
@@ -301,6 +349,18 @@ impl<L: ServerSocket> Iterator for Incoming<'_, L> {
     type Item = Result<TlsStream<L::Stream>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.listener.accept().map(|(stream, _address)| stream))
+        match self.listener.accept() {
+            Err(error) if error.kind() == ErrorKind::Closed => None,
+            accepted => Some(accepted.map(|(stream, _address)| stream)),
+        }
+    }
+}
+
+impl<'a, L: ServerSocket> IntoIterator for &'a TlsListener<L> {
+    type Item = Result<TlsStream<L::Stream>, Error>;
+    type IntoIter = Incoming<'a, L>;
+
+    fn into_iter(self) -> Incoming<'a, L> {
+        self.incoming()
     }
 }

@@ -25,7 +25,8 @@ impl UpgradeOptions {
         Self::default()
     }
 
-    /// A deadline for the handshake; the context's unless set.
+    /// A deadline for the handshake; the context's unless set. One call of a stream without timeouts,
+    /// as a [`StreamAdapter`](crate::StreamAdapter) is, may last beyond it.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
@@ -44,6 +45,41 @@ impl UpgradeOptions {
     pub fn leftover_is_tls(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.leftover = bytes.into();
         self
+    }
+
+    /// A client's connection, and when its handshake must be over.
+    pub(crate) fn client(
+        &self,
+        context: &ClientContext,
+        name: &ServerName,
+        now: Instant,
+    ) -> Result<(Connection, Option<Instant>), Error> {
+        let connection = Connection::client(context, name)?;
+        Ok(self.begin(connection, context.handshake_timeout(), now))
+    }
+
+    /// A server's connection, and when its handshake must be over.
+    pub(crate) fn server(
+        &self,
+        context: &ServerContext,
+        now: Instant,
+    ) -> Result<(Connection, Option<Instant>), Error> {
+        if self.context.is_some() {
+            return Err(Error::new(ErrorKind::Config)
+                .with_detail("a client's context was given for a server's upgrade"));
+        }
+        let connection = Connection::server(context)?;
+        Ok(self.begin(connection, context.handshake_timeout(), now))
+    }
+
+    fn begin(
+        &self,
+        mut connection: Connection,
+        own: Option<Duration>,
+        now: Instant,
+    ) -> (Connection, Option<Instant>) {
+        connection.received_before(&self.leftover);
+        (connection, earlier(None, self.timeout.or(own), now))
     }
 }
 
@@ -79,12 +115,9 @@ pub fn ssl_client_upgrade<S: StreamSocket>(
     options: UpgradeOptions,
 ) -> Result<TlsStream<S>, Error> {
     let name = ServerName::parse(host)?;
-    let context = match options.context {
-        Some(context) => context,
-        None => default_client_ssl_context()?,
-    };
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), Instant::now());
-    client_stream(socket, &context, &name, deadline, &options.leftover)
+    let context = options.context.clone().map_or_else(default_client_ssl_context, Ok)?;
+    let (connection, deadline) = options.client(&context, &name, Instant::now())?;
+    shake_hands(TlsStream::new(connection, socket, deadline))
 }
 
 /// Makes TLS of a server's open stream: the server's side of STARTTLS.
@@ -125,10 +158,7 @@ pub fn ssl_server_upgrade_with<S: StreamSocket>(
     context: &ServerContext,
     options: UpgradeOptions,
 ) -> Result<TlsStream<S>, Error> {
-    refuse_client_context(&options)?;
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), Instant::now());
-    let mut connection = Connection::server(context)?;
-    connection.received_before(&options.leftover);
+    let (connection, deadline) = options.server(context, Instant::now())?;
     shake_hands(TlsStream::new(connection, socket, deadline))
 }
 
@@ -159,20 +189,10 @@ pub(crate) fn refuse_plaintext(left: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// A client's stream whose handshake is done.
-pub(crate) fn client_stream<S: StreamSocket>(
-    socket: S,
-    context: &ClientContext,
-    name: &ServerName,
-    deadline: Option<Instant>,
-    leftover: &[u8],
+/// Takes the handshake to its end.
+pub(crate) fn shake_hands<S: StreamSocket>(
+    mut stream: TlsStream<S>,
 ) -> Result<TlsStream<S>, Error> {
-    let mut connection = Connection::client(context, name)?;
-    connection.received_before(leftover);
-    shake_hands(TlsStream::new(connection, socket, deadline))
-}
-
-fn shake_hands<S: StreamSocket>(mut stream: TlsStream<S>) -> Result<TlsStream<S>, Error> {
     match stream.handshake() {
         Ok(()) => Ok(stream),
         Err(error) => {
@@ -180,14 +200,6 @@ fn shake_hands<S: StreamSocket>(mut stream: TlsStream<S>) -> Result<TlsStream<S>
             let _ = stream.get_ref().shutdown(Shutdown::Both);
             Err(error)
         }
-    }
-}
-
-pub(crate) fn refuse_client_context(options: &UpgradeOptions) -> Result<(), Error> {
-    match options.context {
-        None => Ok(()),
-        Some(_) => Err(Error::new(ErrorKind::Config)
-            .with_detail("a client's context was given for a server's upgrade")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug};
 use std::io;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,35 +22,38 @@ pub trait Socket: Debug + Send + Sync {
     /// The socket's options; `None` for a stream that is no socket.
     fn options(&self) -> Option<SockRef<'_>>;
 
-    /// How long a read, or an accept, may block; `None` is for ever.
+    /// How long one wait of a read, or of an accept, may last; `None` is for ever.
     ///
     /// # Errors
     ///
     /// The operating system's.
     fn read_timeout(&self) -> io::Result<Option<Duration>>;
 
-    /// Sets how long a read, or an accept, may block.
+    /// Sets how long one wait of a read, or of an accept, may last. A read that gets a part of what it
+    /// needs, of a TLS record say, waits anew for the rest.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for zero; `Unsupported` where it cannot be set.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// How long a write may block; `None` is for ever.
+    /// How long one wait of a write may last; `None` is for ever.
     ///
     /// # Errors
     ///
     /// The operating system's.
     fn write_timeout(&self) -> io::Result<Option<Duration>>;
 
-    /// Sets how long a write may block.
+    /// Sets how long one wait of a write may last.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for zero; `Unsupported` where it cannot be set.
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Ends both directions, whoever else holds the socket. TLS says goodbye first, which may wait.
+    /// Ends both directions, whoever else holds the socket. TLS says goodbye first, which may wait. Of a
+    /// listener: nothing is accepted any more, and whoever waits for that is woken, on systems that can
+    /// (Linux).
     ///
     /// # Errors
     ///
@@ -119,7 +122,7 @@ pub trait StreamSocket: Socket {
         Ok(())
     }
 
-    /// Ends one direction or both; both without waiting.
+    /// Ends one direction or both; both without waiting, where the stream can.
     ///
     /// # Errors
     ///
@@ -132,12 +135,15 @@ pub trait ServerSocket: Socket {
     /// What it accepts.
     type Stream: StreamSocket;
 
-    /// Waits for a connection.
+    /// Where that comes from.
+    type Address: Debug;
+
+    /// Waits for a connection, which has no timeouts, whatever the listener's are.
     ///
     /// # Errors
     ///
-    /// The operating system's.
-    fn accept(&self) -> io::Result<(Self::Stream, SockAddr)>;
+    /// `WouldBlock` or `TimedOut` when the listener's read timeout passes; the operating system's.
+    fn accept(&self) -> io::Result<(Self::Stream, Self::Address)>;
 }
 
 /// What TLS knows of a connection. Before the handshake is done, everything is `None` or empty.
@@ -173,21 +179,28 @@ pub trait SslSocket: StreamSocket + Tls {}
 
 impl<T: StreamSocket + Tls + ?Sized> SslSocket for T {}
 
-impl io::Read for dyn StreamSocket + '_ {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.recv(buf)
-    }
+macro_rules! reads_and_writes {
+    ($stream:ty) => {
+        impl io::Read for $stream {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.recv(buf)
+            }
+        }
+
+        impl io::Write for $stream {
+            fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+                self.send(data)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                StreamSocket::flush(self)
+            }
+        }
+    };
 }
 
-impl io::Write for dyn StreamSocket + '_ {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.send(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        StreamSocket::flush(self)
-    }
-}
+reads_and_writes!(dyn StreamSocket + '_);
+reads_and_writes!(dyn SslSocket + '_);
 
 macro_rules! system_stream {
     ($stream:ty) => {
@@ -279,9 +292,12 @@ impl Socket for TcpListener {
 
 impl ServerSocket for TcpListener {
     type Stream = TcpStream;
+    type Address = SocketAddr;
 
-    fn accept(&self) -> io::Result<(TcpStream, SockAddr)> {
-        TcpListener::accept(self).map(|(stream, address)| (stream, address.into()))
+    fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = TcpListener::accept(self)?;
+        drop_inherited_timeouts(self, &stream)?;
+        Ok((stream, address))
     }
 }
 
@@ -297,12 +313,24 @@ impl Socket for std::os::unix::net::UnixListener {
 #[cfg(unix)]
 impl ServerSocket for std::os::unix::net::UnixListener {
     type Stream = std::os::unix::net::UnixStream;
+    type Address = std::os::unix::net::SocketAddr;
 
-    fn accept(&self) -> io::Result<(Self::Stream, SockAddr)> {
-        let (stream, _) = std::os::unix::net::UnixListener::accept(self)?;
-        let address = SockRef::from(&stream).peer_addr()?;
+    fn accept(&self) -> io::Result<(Self::Stream, Self::Address)> {
+        let (stream, address) = std::os::unix::net::UnixListener::accept(self)?;
+        drop_inherited_timeouts(self, &stream)?;
         Ok((stream, address))
     }
+}
+
+/// Linux gives a connection the timeouts of its listener, which are about accepting.
+fn drop_inherited_timeouts(listener: &impl Socket, stream: &impl Socket) -> io::Result<()> {
+    if listener.read_timeout()?.is_some() {
+        stream.set_read_timeout(None)?;
+    }
+    if listener.write_timeout()?.is_some() {
+        stream.set_write_timeout(None)?;
+    }
+    Ok(())
 }
 
 /// The system takes zero for "for ever", which a caller who computed a deadline does not mean, and
@@ -341,11 +369,12 @@ fn without_waiting<T>(
 ) -> io::Result<T> {
     socket.set_nonblocking(true)?;
     let result = operation(socket, 0);
-    socket.set_nonblocking(false)?;
+    // What has gone has gone, whatever comes of this.
+    let _ = socket.set_nonblocking(false);
     result
 }
 
-macro_rules! forward_stream {
+macro_rules! forward {
     ($pointer:ty) => {
         impl<T: Socket + ?Sized> Socket for $pointer {
             fn local_addr(&self) -> io::Result<SockAddr> {
@@ -410,11 +439,55 @@ macro_rules! forward_stream {
                 (**self).shutdown(how)
             }
         }
+
+        impl<T: ServerSocket + ?Sized> ServerSocket for $pointer {
+            type Stream = T::Stream;
+            type Address = T::Address;
+
+            fn accept(&self) -> io::Result<(Self::Stream, Self::Address)> {
+                (**self).accept()
+            }
+        }
+
+        impl<T: Tls + ?Sized> Tls for $pointer {
+            fn peer_certificate(&self) -> Option<Certificate> {
+                (**self).peer_certificate()
+            }
+
+            fn peer_certificates(&self) -> Vec<Certificate> {
+                (**self).peer_certificates()
+            }
+
+            fn protocol_version(&self) -> Option<ProtocolVersion> {
+                (**self).protocol_version()
+            }
+
+            fn cipher_suite(&self) -> Option<CipherSuite> {
+                (**self).cipher_suite()
+            }
+
+            fn alpn(&self) -> Option<Vec<u8>> {
+                (**self).alpn()
+            }
+
+            fn server_name(&self) -> Option<String> {
+                (**self).server_name()
+            }
+
+            fn resumed(&self) -> Option<bool> {
+                (**self).resumed()
+            }
+
+            fn backend(&self) -> &'static str {
+                (**self).backend()
+            }
+        }
     };
 }
 
-forward_stream!(Box<T>);
-forward_stream!(std::sync::Arc<T>);
+forward!(&T);
+forward!(Box<T>);
+forward!(std::sync::Arc<T>);
 
 /// Makes a [`StreamSocket`] of any stream that reads and writes: a pipe, a pseudo terminal, a
 /// tunnel, a test double.

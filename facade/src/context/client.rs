@@ -147,9 +147,16 @@ impl ClientContextBuilder {
 /// # let _ = context;
 /// ```
 pub fn default_client_ssl_context() -> Result<ClientContext, Error> {
-    static SHARED: Mutex<Option<ClientContext>> = Mutex::new(None);
-    shared(&SHARED, || ClientContext::builder().build())
+    shared(&DEFAULT, || ClientContext::builder().build())
 }
+
+/// The same if it is built, without waiting for whoever is building it.
+#[cfg(feature = "tokio")]
+pub(crate) fn built_default_client_ssl_context() -> Option<ClientContext> {
+    DEFAULT.try_lock().ok()?.clone()
+}
+
+static DEFAULT: Mutex<Option<ClientContext>> = Mutex::new(None);
 
 /// The shared client context that verifies nothing: for debugging, and for servers with expired,
 /// self-signed or otherwise broken certificates. Anyone on the path can read and change everything.

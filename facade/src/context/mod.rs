@@ -10,6 +10,8 @@ mod server;
 
 use std::time::Duration;
 
+#[cfg(feature = "tokio")]
+pub(crate) use client::built_default_client_ssl_context;
 pub use client::{
     ClientContext, ClientContextBuilder, default_client_ssl_context, insecure_client_ssl_context,
     make_client_ssl_context,

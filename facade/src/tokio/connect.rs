@@ -14,8 +14,10 @@ use super::stream::TlsStream;
 use crate::address::Address;
 use crate::connect::{ConnectOptions, Failures, Plan, Resolver, judge_resolution, share};
 use crate::connection::Connection;
-use crate::context::{ClientContext, ServerContext, default_client_ssl_context};
-use crate::upgrade::{UpgradeOptions, earlier, refuse_client_context, refuse_plaintext};
+use crate::context::{
+    ClientContext, ServerContext, built_default_client_ssl_context, default_client_ssl_context,
+};
+use crate::upgrade::{UpgradeOptions, earlier, refuse_plaintext};
 
 /// Connects by TCP and shakes hands: the twin of [`crate::ssl_connect`].
 ///
@@ -50,13 +52,14 @@ where
     A::Error: Into<Error>,
 {
     let deadline = options.timeout.and_then(|timeout| now().checked_add(timeout));
-    let Plan { address, name, context } = Plan::new(address, &options)?;
+    let Plan { address, name } = Plan::new(address, options.host.as_deref())?;
+    let context = or_default(options.context).await?;
     let candidates = resolve(&address, options.resolver, deadline).await?;
     let socket = connect_to_any(&candidates, deadline).await?;
     // A handshake is small messages back and forth: waiting to fill segments costs 40 ms each.
     socket.set_nodelay(true).map_err(|error| Error::io(ErrorKind::Connect, error))?;
     let deadline = earlier(deadline, context.handshake_timeout(), now());
-    client_stream(socket, &context, &name, deadline, &[]).await
+    shake_hands(TlsStream::new(Connection::client(&context, &name)?, socket, deadline)).await
 }
 
 /// Makes TLS of a client's open stream: the twin of [`crate::ssl_client_upgrade`].
@@ -94,12 +97,9 @@ pub async fn ssl_client_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     options: UpgradeOptions,
 ) -> Result<TlsStream<S>, Error> {
     let name = ServerName::parse(host)?;
-    let context = match options.context {
-        Some(context) => context,
-        None => default_client_ssl_context()?,
-    };
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), now());
-    client_stream(stream, &context, &name, deadline, &options.leftover).await
+    let context = or_default(options.context.clone()).await?;
+    let (connection, deadline) = options.client(&context, &name, now())?;
+    shake_hands(TlsStream::new(connection, stream, deadline)).await
 }
 
 /// Makes TLS of a server's open stream: the twin of [`crate::ssl_server_upgrade`].
@@ -146,10 +146,7 @@ pub async fn ssl_server_upgrade_with<S: AsyncRead + AsyncWrite + Unpin>(
     context: &ServerContext,
     options: UpgradeOptions,
 ) -> Result<TlsStream<S>, Error> {
-    refuse_client_context(&options)?;
-    let deadline = earlier(None, options.timeout.or(context.handshake_timeout()), now());
-    let mut connection = Connection::server(context)?;
-    connection.received_before(&options.leftover);
+    let (connection, deadline) = options.server(context, now())?;
     shake_hands(TlsStream::new(connection, stream, deadline)).await
 }
 
@@ -163,16 +160,14 @@ pub fn unbuffer<S: AsyncRead>(reader: BufReader<S>) -> Result<S, Error> {
     Ok(reader.into_inner())
 }
 
-async fn client_stream<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    context: &ClientContext,
-    name: &ServerName,
-    deadline: Option<Instant>,
-    leftover: &[u8],
-) -> Result<TlsStream<S>, Error> {
-    let mut connection = Connection::client(context, name)?;
-    connection.received_before(leftover);
-    shake_hands(TlsStream::new(connection, stream, deadline)).await
+/// The context, or the default one. The first call for that reads the system's trust store, for which a
+/// runtime's thread is no place.
+async fn or_default(context: Option<ClientContext>) -> Result<ClientContext, Error> {
+    if let Some(context) = context.or_else(built_default_client_ssl_context) {
+        return Ok(context);
+    }
+    let built = tokio::task::spawn_blocking(default_client_ssl_context).await;
+    built.unwrap_or_else(|_panicked| Err(Error::internal("building the default context panicked")))
 }
 
 async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(

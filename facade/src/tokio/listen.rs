@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 
 use polytls_core::{Error, ErrorKind};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,9 +13,8 @@ use tokio::task::JoinSet;
 use super::now;
 use super::stream::TlsStream;
 use crate::address::Address;
-use crate::connection::Connection;
 use crate::context::ServerContext;
-use crate::listen::ListenOptions;
+use crate::listen::{CurrentContext, ListenOptions, PAUSE, is_about_one_client};
 
 /// Listens for TLS connections by TCP: the twin of [`crate::ssl_listen`].
 ///
@@ -102,13 +100,13 @@ impl Listener for tokio::net::UnixListener {
 /// [`crate::TlsListener`].
 pub struct TlsListener<L: Listener = TcpListener> {
     listener: L,
-    context: Mutex<ServerContext>,
+    context: CurrentContext,
 }
 
 impl<L: Listener> TlsListener<L> {
     /// Makes a TLS listener of one that is bound already.
     pub fn new(listener: L, context: ServerContext) -> Self {
-        Self { listener, context: Mutex::new(context) }
+        Self { listener, context: CurrentContext::new(context) }
     }
 
     /// Waits for the next connection. Its handshake has not begun: it happens with the first read or
@@ -116,8 +114,9 @@ impl<L: Listener> TlsListener<L> {
     ///
     /// # Errors
     ///
-    /// `Io`, when the process has no file descriptors left for example. The listener goes on after
-    /// any error.
+    /// `Io`, when the process has no file descriptors left for example, after a pause of 50 ms, so that
+    /// a loop which goes on does not spin; `Internal` when there is no memory for a connection. The
+    /// listener goes on after any error.
     ///
     /// # Cancel safety
     ///
@@ -127,13 +126,14 @@ impl<L: Listener> TlsListener<L> {
             match self.listener.accept().await {
                 Ok(accepted) => break accepted,
                 // That client is gone again; the next one is not.
-                Err(error) if crate::listen::is_about_one_client(&error) => {}
-                Err(error) => return Err(Error::io(ErrorKind::Io, error)),
+                Err(error) if is_about_one_client(&error) => {}
+                Err(error) => {
+                    tokio::time::sleep(PAUSE).await;
+                    return Err(Error::io(ErrorKind::Io, error));
+                }
             }
         };
-        let context = self.context();
-        let deadline = context.handshake_timeout().and_then(|timeout| now().checked_add(timeout));
-        let connection = Connection::server(&context)?;
+        let (connection, deadline) = self.context.start(now())?;
         Ok((TlsStream::new(connection, stream, deadline), address))
     }
 
@@ -145,13 +145,13 @@ impl<L: Listener> TlsListener<L> {
 
     /// The context that the next connection is accepted with.
     pub fn context(&self) -> ServerContext {
-        self.context.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.context.get()
     }
 
     /// Accepts the next connections with another context: a renewed certificate, say. Connections
     /// that were accepted before keep theirs.
     pub fn set_context(&self, context: ServerContext) {
-        *self.context.lock().unwrap_or_else(PoisonError::into_inner) = context;
+        self.context.set(context);
     }
 
     /// The listener beneath.

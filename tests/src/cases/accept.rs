@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use polytls::{
-    ConnectOptions, ErrorKind, ListenOptions, Phase, ServerContext, ServerSocket, StreamSocket,
-    Tls as _, TlsListener, TlsStream, UpgradeOptions, ssl_client_upgrade, ssl_connect, ssl_listen,
+    ConnectOptions, ErrorKind, ListenOptions, Phase, ServerContext, ServerSocket, Socket,
+    StreamSocket, Tls as _, TlsListener, TlsStream, UpgradeOptions, ssl_client_upgrade,
+    ssl_connect, ssl_listen,
 };
 use socket2::SockRef;
 
@@ -33,6 +34,10 @@ pub(super) const CASES: &[Case] = &[
     case("accept::bound_listener", bound_listener),
     #[cfg(unix)]
     case("accept::unix_socket", unix_socket),
+    case("accept::timeouts_are_the_listeners_own", timeouts_are_the_listeners_own).once(),
+    case("accept::closed", closed).once(),
+    #[cfg(target_os = "linux")]
+    case("accept::closed_while_accepting", closed_while_accepting).once(),
     case("accept::options", options).once(),
     case("accept::address_in_use", address_in_use).once(),
     case("accept::addresses", addresses).once(),
@@ -75,7 +80,7 @@ fn connects(bench: &Bench) -> Result<(), Failure> {
         || good_client(bench, address).map(drop),
         || {
             let (server, from) = listener.accept()?;
-            ensure!(from.as_socket().is_some_and(|from| from.ip().is_loopback()), "{from:?}");
+            ensure!(from.ip().is_loopback(), "{from:?}");
             ensure!(server.get_ref().nodelay()?, "TCP_NODELAY is off");
             echo(server)
         },
@@ -288,6 +293,44 @@ fn unix_socket(bench: &Bench) -> Result<(), Failure> {
 /// A TLS listener is a server socket like any other.
 fn accept_by_trait<L: ServerSocket>(listener: &L) -> Result<L::Stream, Failure> {
     Ok(listener.accept()?.0)
+}
+
+/// Linux would hand a listener's timeouts, which are about accepting, on to what it accepts.
+fn timeouts_are_the_listeners_own(bench: &Bench) -> Result<(), Failure> {
+    let listener = listen(bench)?;
+    listener.set_read_timeout(Some(Duration::from_secs(20)))?;
+    listener.set_write_timeout(Some(Duration::from_secs(20)))?;
+    let _client = TcpStream::connect(listener.local_addr()?)?;
+    let (server, _) = listener.accept()?;
+    ensure_eq!((server.read_timeout()?, server.write_timeout()?), (None, None));
+    Ok(())
+}
+
+fn closed(bench: &Bench) -> Result<(), Failure> {
+    let listener = listen(bench)?;
+    Socket::close(&listener)?;
+    let error = expect_kind(listener.accept(), ErrorKind::Closed)?;
+    ensure!(!error.is_ssl_error(), "{error:?}");
+    ensure!(listener.incoming().next().is_none(), "it goes on");
+    Ok(())
+}
+
+/// Whoever waits for a connection is told that there will be none.
+#[cfg(target_os = "linux")]
+fn closed_while_accepting(bench: &Bench) -> Result<(), Failure> {
+    let listener = listen(bench)?;
+    let address = listener.local_addr()?;
+    thread::scope(|scope| {
+        let server = scope.spawn(|| -> Result<(), Failure> {
+            for server in &listener {
+                echo(server?)?;
+            }
+            Ok(())
+        });
+        good_client(bench, address)?;
+        Socket::close(&listener)?;
+        server.join().map_err(|_| Failure::new("the accept loop panicked"))?
+    })
 }
 
 /// Options are set before the socket is bound; by default, an address can be used again at once.

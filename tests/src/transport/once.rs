@@ -1,5 +1,4 @@
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,11 +19,11 @@ impl Once {
 
 impl ServerSocket for Once {
     type Stream = Box<dyn StreamSocket>;
+    type Address = ();
 
-    fn accept(&self) -> io::Result<(Self::Stream, SockAddr)> {
+    fn accept(&self) -> io::Result<(Self::Stream, ())> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into();
-        taken.map(|stream| (stream, address)).ok_or_else(|| io::ErrorKind::NotFound.into())
+        taken.map(|stream| (stream, ())).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
