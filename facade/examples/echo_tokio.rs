@@ -64,7 +64,14 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 /// Accepts for ever. Each connection is a task of its own, so nobody waits for a slow client.
 async fn serve(listener: TlsListener) -> Result<(), polytls::Error> {
     loop {
-        let (stream, address) = listener.accept().await?;
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // No file descriptors left, say: no reason to stop.
+                println!("{error}");
+                continue;
+            }
+        };
         tokio::spawn(async move {
             // The handshake runs in here, too: with the first read.
             if let Err(error) = echo(stream).await {

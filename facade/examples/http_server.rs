@@ -47,7 +47,14 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let listener = ssl_listen(address, context, ListenOptions::new()).await?;
     println!("https://{}/", listener.local_addr()?);
     loop {
-        let (stream, address) = listener.accept().await?;
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // No file descriptors left, say: no reason to stop.
+                println!("{error}");
+                continue;
+            }
+        };
         tokio::spawn(async move {
             if let Err(error) = answer(stream).await {
                 println!("{address}: {error}");

@@ -35,6 +35,18 @@
 //! Libraries depend on this crate with `default-features = false` and leave the choice to the binary.
 //! See [`backend`].
 //!
+//! | feature | what it adds |
+//! |---|---|
+//! | `rustls` (default) | the rustls backend, with aws-lc-rs |
+//! | `rustls-ring` | the backend `rustls-ring`: rustls with ring |
+//! | `openssl`, `openssl-vendored` | the OpenSSL backend; with an OpenSSL built from source |
+//! | `native`, `native-vendored` | the native-tls backend; the same where it stands on OpenSSL |
+//! | `tokio` | the module `polytls::tokio`: the same functions, asynchronous |
+//! | `tracing` | events of the `tracing` crate, never secrets |
+//!
+//! Import what you use, by name: `use polytls::*` would take the name `tokio` away from the crate of that
+//! name, and bring in traits with methods named as those of `std::net`.
+//!
 //! # One behaviour
 //!
 //! Whatever the backend: the same failure has the same [`ErrorKind`]; a transport that ends without
@@ -76,6 +88,9 @@ pub use polytls_core::{
     Phase, ProtocolVersion, Resumption, ServerName, ServerSocket, Socket, SslSocket, StreamAdapter,
     StreamSocket, Tls, TlsError, Trust, TrustReason, Validity, Verification,
 };
+
+/// In the signatures of [`Socket`] and [`ListenOptions::sockopts`].
+pub use socket2::{SockAddr, SockRef};
 
 /// The contract that backends implement; applications need none of it.
 pub mod contract {

@@ -17,15 +17,14 @@
 //! Contexts, options and errors are those of the blocking side; the state machine between them and
 //! the transport is the same [`Connection`](crate::Connection). Deadlines are kept by tokio's clock,
 //! so the runtime needs its timer.
-//!
-//! | file | holds |
-//! |---|---|
-//! | `connect` | [`ssl_connect`] and the two sides of an upgrade |
-//! | `listen` | [`ssl_listen`], [`TlsListener`], and handshakes run inside it |
-//! | `stream` | [`TlsStream`]: what tokio polls |
-//! | `drive` | moving bytes between a connection and its transport, by polling |
-//! | `wake` | whom to wake when the transport is ready |
 
+// | file | holds |
+// |---|---|
+// | `connect` | `ssl_connect` and the two sides of an upgrade |
+// | `listen` | `ssl_listen`, `TlsListener`, and handshakes run inside it |
+// | `stream` | `TlsStream`: what tokio polls |
+// | `drive` | moving bytes between a connection and its transport, by polling |
+// | `wake` | whom to wake when the transport is ready |
 mod connect;
 mod drive;
 mod listen;
