@@ -45,7 +45,7 @@ impl Connection {
     /// dropped.
     #[inline]
     pub(crate) fn has_output(&mut self) -> bool {
-        if self.delivery.broken.is_some() {
+        if self.is_output_broken() {
             self.drop_output();
             return false;
         }
@@ -95,6 +95,7 @@ impl Connection {
         self.delivery.lost = true;
     }
 
+    #[cold]
     fn drop_output(&mut self) {
         self.delivery.lost |= self.owes_plaintext();
         self.wire.outgoing().clear();
@@ -102,20 +103,23 @@ impl Connection {
     }
 
     /// Whether plaintext that was written is still among the output.
+    #[inline]
     pub(crate) fn owes_plaintext(&mut self) -> bool {
         self.wire.outgoing().owes_plaintext()
     }
 
     /// Whether the transport takes no more output.
+    #[inline]
     pub(crate) fn is_output_broken(&self) -> bool {
         self.delivery.broken.is_some()
     }
 
     /// The error of a transport that takes no more output.
+    #[inline]
     pub(crate) fn check_output(&self) -> Result<(), Error> {
         match self.delivery.broken {
-            Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
             None => Ok(()),
+            Some(kind) => Err(Error::io(ErrorKind::Io, kind.into())),
         }
     }
 

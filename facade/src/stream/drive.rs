@@ -267,12 +267,12 @@ fn send_out<S: StreamSocket + ?Sized>(
             Err(error) => return Err(Unsent::Transport(error)),
         }
     }
-    loop {
-        match socket.flush() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            flushed => return flushed.map_err(Unsent::Transport),
+    while let Err(error) = socket.flush() {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(Unsent::Transport(error));
         }
     }
+    Ok(())
 }
 
 /// Before a deadline, what goes without waiting goes first: to wait takes a timeout, and setting one

@@ -64,7 +64,13 @@ impl State {
     /// # Errors
     ///
     /// That error.
+    #[inline]
     pub(super) fn check_late(&mut self) -> Result<(), Error> {
+        if self.late.is_none() { Ok(()) } else { self.tell_late() }
+    }
+
+    #[cold]
+    fn tell_late(&mut self) -> Result<(), Error> {
         match self.late.take() {
             Some(error) if self.connection.owes_plaintext() => Err(error),
             _ => Ok(()),
