@@ -7,8 +7,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::x509::X509Version;
 
-use crate::certificate::{name_text, now};
-use crate::{Certificate, Error, TrustReason, leaf, public_key};
+use crate::certificate::now;
+use crate::{Certificate, Error, TrustReason, leaf, name_text, public_key};
 
 /// What a trusted certificate vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ impl Anchor {
             Error::trust(TrustReason::Malformed, "not well-formed DER").with_source(error)
         })?;
         let refuse = |why: &str| {
-            let subject = name_text(parsed.subject());
+            let subject = name_text::distinguished(parsed.subject());
             Err(Error::trust(TrustReason::BadAnchor, format!("{subject} {why}")))
         };
         let validity = parsed.validity();

@@ -9,9 +9,8 @@ use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Name;
 
-use crate::{CertificateReason, Error, ServerName};
+use crate::{CertificateReason, Error, ServerName, name_text};
 
 /// An X.509 certificate.
 ///
@@ -48,25 +47,27 @@ impl Certificate {
         pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der()), config)
     }
 
-    /// The subject as text (RFC 4514), for example `CN=example.com, O=Example`.
+    /// The subject as text (RFC 4514), for example `CN=example.com,O=Example`. It is one line,
+    /// whatever its author wrote: control characters in it are escaped as well.
     ///
     /// # Errors
     ///
     /// `Certificate` with reason `BadEncoding`.
     pub fn subject(&self) -> Result<String, Error> {
-        Ok(name_text(self.parsed()?.subject()))
+        Ok(name_text::distinguished(self.parsed()?.subject()))
     }
 
-    /// The issuer as text (RFC 4514).
+    /// The issuer as text, as [`Certificate::subject`].
     ///
     /// # Errors
     ///
     /// `Certificate` with reason `BadEncoding`.
     pub fn issuer(&self) -> Result<String, Error> {
-        Ok(name_text(self.parsed()?.issuer()))
+        Ok(name_text::distinguished(self.parsed()?.issuer()))
     }
 
-    /// The DNS names and IP addresses in the subjectAltName extension, in order.
+    /// The DNS names and IP addresses in the subjectAltName extension, in order. What is no name but
+    /// has control characters in it is escaped as [`Certificate::subject`].
     ///
     /// # Errors
     ///
@@ -117,8 +118,8 @@ impl Certificate {
     pub fn details(&self) -> Result<CertificateDetails, Error> {
         let parsed = self.parsed()?;
         Ok(CertificateDetails {
-            subject: name_text(parsed.subject()),
-            issuer: name_text(parsed.issuer()),
+            subject: name_text::distinguished(parsed.subject()),
+            issuer: name_text::distinguished(parsed.issuer()),
             names: subject_alt_names(&parsed),
             validity: Validity::of(&parsed, now()),
             self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
@@ -217,11 +218,11 @@ impl Validity {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CertificateDetails {
-    /// Whose it is.
+    /// Whose it is, as [`Certificate::subject`].
     pub subject: String,
-    /// Who issued it.
+    /// Who issued it, as [`Certificate::issuer`].
     pub issuer: String,
-    /// The DNS names and IP addresses that it is for.
+    /// The DNS names and IP addresses that it is for, as [`Certificate::names`].
     pub names: Vec<String>,
     /// From when until when it is valid.
     pub validity: Validity,
@@ -254,17 +255,12 @@ pub(crate) fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
 }
 
-pub(crate) fn name_text(name: &X509Name<'_>) -> String {
-    let text = name.to_string();
-    if text.is_empty() { "(empty name)".into() } else { text }
-}
-
 fn subject_alt_names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return Vec::new();
     };
     let text = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::DNSName(name) => Some(name_text::in_one_line(name)),
         GeneralName::IPAddress(bytes) => match bytes.len() {
             4 => {
                 <[u8; 4]>::try_from(*bytes).ok().map(|ip| std::net::Ipv4Addr::from(ip).to_string())

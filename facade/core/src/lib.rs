@@ -42,6 +42,7 @@ mod socket;
 mod anchor;
 mod checked;
 mod key;
+mod name_text;
 mod pem_file;
 mod pool;
 mod public_key;

@@ -38,6 +38,7 @@ pub(super) const CASES: &[Case] = &[
     client("errors::ca_as_leaf", ca_as_leaf),
     client("errors::missing_intermediate", missing_intermediate),
     client("errors::bad_signature", bad_signature),
+    client("errors::names_of_many_lines", names_of_many_lines),
     Case::new("errors::certificate_refused_is_told_to_the_peer", refusal_is_told).one_of_each(),
     Case::new("errors::same_words_everywhere", same_words_everywhere).once().no_transport(),
     Case::new("errors::version_too_old_for_a_client", version_too_old_for_a_client)
@@ -253,6 +254,18 @@ fn inputs() -> Vec<(&'static str, Credential, Reason, &'static [&'static str])> 
             Reason::BadSignature,
             &["signature"],
         ),
+        (
+            "an issuer of many lines",
+            Leaf::server().common_name("CN\r\n\u{1b}[2Jall is well").self_signed(),
+            Reason::UnknownIssuer,
+            &["CN=CN\\0D\\0A\\1B[2Jall is well"],
+        ),
+        (
+            "a name of many lines",
+            Leaf::for_name("a\n\u{1b}[2J.polytls.test").issued_by(root),
+            Reason::NameMismatch,
+            &[NAME, "a\\0A\\1B[2J.polytls.test"],
+        ),
     ]
 }
 
@@ -300,6 +313,12 @@ fn missing_intermediate(bench: &Bench) -> Result<(), Failure> {
 
 fn bad_signature(bench: &Bench) -> Result<(), Failure> {
     input(bench, "bad signature")
+}
+
+/// A peer that nobody knows writes no lines, and moves no cursor, in whoever's log it is.
+fn names_of_many_lines(bench: &Bench) -> Result<(), Failure> {
+    input(bench, "an issuer of many lines")?;
+    input(bench, "a name of many lines")
 }
 
 /// The server learns that it was refused, and why.

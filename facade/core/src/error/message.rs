@@ -1,5 +1,6 @@
 //! The one line that a person reads: what happened, and what to do.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{CertificateReason, Error, ErrorKind, IdentityReason, TrustReason};
@@ -122,11 +123,11 @@ fn certificate(
                 [] => f.write_str(
                     ": it has no subjectAltName, and the common name is not looked at (RFC 9525)",
                 ),
-                names => write!(f, ": it is for {}", names.join(", ")),
+                names => write!(f, ": it is for {}", list(names)),
             }
         }
         (Reason::UnknownIssuer, Some(details)) => {
-            write!(f, "certificate of an issuer that is not trusted: {}", details.issuer)?;
+            write!(f, "certificate of an issuer that is not trusted: {}", cut(&details.issuer, LONGEST_ISSUER))?;
             match (details.self_issued, details.chain_length) {
                 (true, _) => f.write_str("; it is self-signed: trust it by name, or its authority"),
                 (false, Some(1)) => {
@@ -165,5 +166,30 @@ fn certificate(
             f.write_str("certificate with an unknown or too weak key or signature algorithm")
         }
         (Reason::Other, _) => f.write_str("certificate refused"),
+    }
+}
+
+/// How many names of a certificate are listed: it may be for thousands.
+const LISTED: usize = 8;
+
+/// No DNS name is longer (RFC 1035, section 2.3.4, without the dot at its end).
+const LONGEST_NAME: usize = 253;
+
+/// Longer than what authorities call themselves.
+const LONGEST_ISSUER: usize = 256;
+
+fn list(names: &[String]) -> String {
+    let listed: Vec<_> = names.iter().take(LISTED).map(|name| cut(name, LONGEST_NAME)).collect();
+    match names.len().saturating_sub(LISTED) {
+        0 => listed.join(", "),
+        more => format!("{} and {more} more", listed.join(", ")),
+    }
+}
+
+/// The beginning of what a peer may have made as long as it liked.
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        None => text.into(),
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
     }
 }
