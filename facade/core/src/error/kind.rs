@@ -89,6 +89,44 @@ impl ErrorKind {
     }
 }
 
+impl fmt::Display for ErrorKind {
+    /// What happened, in a few words; the `Display` of an error says more of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "the host name could not be resolved",
+            Self::Connect => "no connection could be made",
+            Self::Io => "the transport failed",
+            Self::Timeout(phase) => return write!(f, "timed out while {phase}"),
+            Self::Closed => "the connection is closed on this side",
+            Self::Truncated(phase) => {
+                let what = "the peer ended the connection without close_notify";
+                return write!(f, "{what} while {phase}");
+            }
+            Self::PeerNotTls => "the peer does not speak TLS here",
+            Self::PlaintextBeforeTls => "unread plaintext before the TLS handshake",
+            Self::Protocol => "the peer broke the TLS protocol",
+            Self::NoCommonVersion => "no TLS version in common",
+            Self::NoCommonCipherSuite => "no cipher suite, group or signature scheme in common",
+            Self::NoCommonAlpn => "no application protocol (ALPN) in common",
+            Self::Certificate(reason) => return write!(f, "certificate refused, {reason}"),
+            Self::CertificateRejected(alert) => {
+                return write!(f, "the peer refuses our certificate (alert {alert})");
+            }
+            Self::ClientCertificateRequired => "the server demands a client certificate",
+            Self::Alert(alert) => return write!(f, "the peer gave up with alert {alert}"),
+            Self::Identity(reason) => return reason.fmt(f),
+            Self::Trust(reason) => return reason.fmt(f),
+            Self::ServerName => "not a host name or IP address that TLS can verify",
+            Self::Config => "options contradict each other",
+            Self::Unsupported(capability) => {
+                return write!(f, "this backend cannot do {capability} here");
+            }
+            Self::NoBackend => "no TLS backend is compiled in",
+            Self::Internal => "internal error",
+        })
+    }
+}
+
 /// What was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -97,8 +135,6 @@ pub enum Phase {
     Resolve,
     /// Opening the TCP connection.
     Connect,
-    /// Waiting for a connection.
-    Accept,
     /// The TLS handshake.
     Handshake,
     /// Reading.
@@ -114,8 +150,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "resolving the host name",
             Self::Connect => "connecting",
-            Self::Accept => "accepting a connection",
-            Self::Handshake => "the TLS handshake",
+            Self::Handshake => "shaking hands",
             Self::Read => "reading",
             Self::Write => "writing",
             Self::Close => "closing",
@@ -196,6 +231,19 @@ pub enum IdentityReason {
     File,
 }
 
+impl fmt::Display for IdentityReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCertificate => "no certificate found",
+            Self::NoKey => "no private key found",
+            Self::KeyEncrypted => "the private key is encrypted",
+            Self::KeyMismatch => "the private key does not belong to the certificate",
+            Self::Malformed => "certificate or private key cannot be used",
+            Self::File => "certificate or key file cannot be read",
+        })
+    }
+}
+
 /// Why a set of trust anchors cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -208,6 +256,17 @@ pub enum TrustReason {
     Malformed,
     /// A file could not be read.
     File,
+}
+
+impl fmt::Display for TrustReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRoots => "no trusted root certificate found",
+            Self::BadAnchor => "a certificate cannot be a trust anchor",
+            Self::Malformed => "trusted certificates cannot be parsed",
+            Self::File => "file of trusted certificates cannot be read",
+        })
+    }
 }
 
 /// One value of each kind, for tests that want to see them all.

@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 
-use super::{CertificateReason, Error, ErrorKind, IdentityReason, TrustReason};
+use super::{CertificateReason, Error, ErrorKind, IdentityReason};
 use crate::certificate::CertificateDetails;
 
 /// Writes the line. The source is never repeated: whoever prints a chain prints it once.
 pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match error.kind() {
-        ErrorKind::Certificate(reason) => certificate(reason, error.certificate_details(), f)?,
-        kind => f.write_str(&headline(kind, error))?,
-    }
+    headline(error, f)?;
     if let Some(detail) = &error.0.detail {
         write!(f, ": {detail}")?;
     }
@@ -24,77 +22,31 @@ pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn headline(kind: ErrorKind, error: &Error) -> String {
-    match kind {
-        ErrorKind::Resolve => "the host name could not be resolved".into(),
-        ErrorKind::Connect => "no connection could be made".into(),
-        ErrorKind::Io => match error.io_kind() {
-            std::io::ErrorKind::Other => "the transport failed".into(),
-            system => format!("the transport failed ({system})"),
-        },
-        ErrorKind::Timeout(phase) => format!("timed out while {}", during(phase)),
-        ErrorKind::Closed => "the connection is closed on this side".into(),
-        ErrorKind::Truncated(phase) => format!(
-            "the peer ended the connection without close_notify while {}",
-            during(phase)
-        ),
-        ErrorKind::PeerNotTls => {
-            "the peer does not speak TLS here; check the port and whether an upgrade is needed first"
-                .into()
+/// The words of the kind, and what is known beyond them.
+fn headline(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match (error.kind(), error.backend()) {
+        (ErrorKind::Certificate(reason), _) => certificate(reason, error.certificate_details(), f),
+        (ErrorKind::Unsupported(capability), Some(backend)) => {
+            write!(f, "the {backend} backend cannot do {capability} here")
         }
-        ErrorKind::PlaintextBeforeTls => {
-            "unread plaintext before the TLS handshake; it may have been injected".into()
+        (ErrorKind::Io, _) if error.io_kind() != io::ErrorKind::Other => {
+            write!(f, "{} ({})", ErrorKind::Io, error.io_kind())
         }
-        ErrorKind::Protocol => "the peer broke the TLS protocol".into(),
-        ErrorKind::NoCommonVersion => {
-            "no TLS version in common; compare the minimum and maximum of both sides".into()
-        }
-        ErrorKind::NoCommonCipherSuite => {
-            "no cipher suite, group or signature scheme in common".into()
-        }
-        ErrorKind::NoCommonAlpn => "no application protocol (ALPN) in common".into(),
-        ErrorKind::Certificate(reason) => format!("certificate refused, {reason}"),
-        ErrorKind::CertificateRejected(alert) => {
-            format!("the peer refuses our certificate (alert {alert})")
-        }
-        ErrorKind::ClientCertificateRequired => {
-            "the server demands a client certificate; give the client context an identity".into()
-        }
-        ErrorKind::Alert(alert) => format!("the peer gave up with alert {alert}"),
-        ErrorKind::Identity(reason) => match reason {
-            IdentityReason::NoCertificate => "no certificate found",
-            IdentityReason::NoKey => "no private key found",
-            IdentityReason::KeyEncrypted => "the private key is encrypted; decrypt it first",
-            IdentityReason::KeyMismatch => "the private key does not belong to the certificate",
-            IdentityReason::Malformed => "certificate or private key cannot be used",
-            IdentityReason::File => "certificate or key file cannot be read",
-        }
-        .into(),
-        ErrorKind::Trust(reason) => match reason {
-            TrustReason::NoRoots => "no trusted root certificate found",
-            TrustReason::BadAnchor => "a certificate cannot be a trust anchor",
-            TrustReason::Malformed => "trusted certificates cannot be parsed",
-            TrustReason::File => "file of trusted certificates cannot be read",
-        }
-        .into(),
-        ErrorKind::ServerName => "not a host name or IP address that TLS can verify".into(),
-        ErrorKind::Config => "options contradict each other".into(),
-        ErrorKind::Unsupported(capability) => match error.backend() {
-            Some(backend) => format!("the {backend} backend cannot do {capability} here"),
-            None => format!("this backend cannot do {capability} here"),
-        },
-        ErrorKind::NoBackend => {
-            "no TLS backend is compiled in; enable one of polytls' features rustls, openssl, native"
-                .into()
-        }
-        ErrorKind::Internal => "internal error, please report it".into(),
+        (kind, _) => write!(f, "{kind}{}", advice(kind)),
     }
 }
 
-fn during(phase: super::Phase) -> String {
-    match phase {
-        super::Phase::Handshake => "shaking hands".into(),
-        phase => phase.to_string(),
+/// What to do about it, where the kind alone tells.
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PeerNotTls => "; check the port and whether an upgrade is needed first",
+        ErrorKind::PlaintextBeforeTls => "; it may have been injected",
+        ErrorKind::NoCommonVersion => "; compare the minimum and maximum of both sides",
+        ErrorKind::ClientCertificateRequired => "; give the client context an identity",
+        ErrorKind::Identity(IdentityReason::KeyEncrypted) => "; decrypt it first",
+        ErrorKind::NoBackend => "; enable one of polytls' features rustls, openssl, native",
+        ErrorKind::Internal => ", please report it",
+        _ => "",
     }
 }
 
