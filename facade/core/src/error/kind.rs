@@ -15,7 +15,8 @@ pub enum ErrorKind {
     Connect,
     /// The transport failed.
     Io,
-    /// A deadline passed; outside `Resolve` and `Connect` the connection is intact.
+    /// A deadline passed; outside `Resolve` and `Connect` the connection is intact, and after
+    /// `Accept` so is the listener.
     Timeout(Phase),
     /// The connection was used after it was closed on this side.
     Closed,
@@ -135,6 +136,8 @@ pub enum Phase {
     Resolve,
     /// Opening the TCP connection.
     Connect,
+    /// Accepting a connection, before its handshake.
+    Accept,
     /// The TLS handshake.
     Handshake,
     /// Reading.
@@ -150,6 +153,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "resolving the host name",
             Self::Connect => "connecting",
+            Self::Accept => "accepting a connection",
             Self::Handshake => "shaking hands",
             Self::Read => "reading",
             Self::Write => "writing",
@@ -277,6 +281,7 @@ pub(super) fn every() -> Vec<ErrorKind> {
         K::Resolve,
         K::Connect,
         K::Io,
+        K::Timeout(Phase::Accept),
         K::Timeout(Phase::Handshake),
         K::Closed,
         K::Truncated(Phase::Read),
