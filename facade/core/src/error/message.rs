@@ -1,13 +1,16 @@
 //! The one line that a person reads: what happened, and what to do.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 
 use super::{CertificateReason, Error, ErrorKind, IdentityReason};
 use crate::certificate::CertificateDetails;
+use crate::name_text::in_one_line;
 
-/// Writes the line. The source is never repeated: whoever prints a chain prints it once.
+/// Writes the line. The source is not repeated, but for [`system_words`]: whoever prints a chain prints
+/// it once.
 pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     headline(error, f)?;
     if let Some(detail) = &error.0.detail {
@@ -29,11 +32,38 @@ fn headline(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (ErrorKind::Unsupported(capability), Some(backend)) => {
             write!(f, "the {backend} backend cannot do {capability} here")
         }
-        (ErrorKind::Io, _) if error.io_kind() != io::ErrorKind::Other => {
-            write!(f, "{} ({})", ErrorKind::Io, error.io_kind())
-        }
-        (kind, _) => write!(f, "{kind}{}", advice(kind)),
+        (kind, _) => match system_words(error) {
+            Some(words) => write!(f, "{kind}, {words}"),
+            None => write!(f, "{kind}{}", advice(kind)),
+        },
     }
+}
+
+/// Why the system did not do it, in words that are the same on every system.
+///
+/// What has none is told in its own words, but for the number: without them nobody who reads the line
+/// alone would learn that, for instance, too many files are open.
+fn system_words(error: &Error) -> Option<String> {
+    let kind = error.0.io_kind?;
+    // Of a file or a host nobody says "entity not found".
+    if kind == io::ErrorKind::NotFound {
+        return Some("not found".into());
+    }
+    if kind != io::ErrorKind::Other && kind != uncategorized() {
+        return Some(kind.to_string());
+    }
+    let source = error.source()?;
+    let text = source.to_string();
+    let number = source.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    let number = number.map(|number| format!(" (os error {number})")).unwrap_or_default();
+    let words = text.strip_suffix(&number).unwrap_or(&text);
+    Some(cut(&in_one_line(words), LONGEST_REASON).into_owned())
+}
+
+/// The kind of a system's error that has no kind, which the standard library does not name: that of a
+/// number that no system uses.
+fn uncategorized() -> io::ErrorKind {
+    io::Error::from_raw_os_error(i32::MAX).kind()
 }
 
 /// What to do about it, where the kind alone tells.
@@ -130,6 +160,9 @@ const LONGEST_NAME: usize = 253;
 /// Longer than what authorities call themselves.
 const LONGEST_ISSUER: usize = 256;
 
+/// Longer than any system's words for an error.
+const LONGEST_REASON: usize = 256;
+
 fn list(names: &[String]) -> String {
     let listed: Vec<_> = names.iter().take(LISTED).map(|name| cut(name, LONGEST_NAME)).collect();
     match names.len().saturating_sub(LISTED) {
@@ -143,5 +176,42 @@ fn cut(text: &str, longest: usize) -> Cow<'_, str> {
     match text.char_indices().nth(longest) {
         None => text.into(),
         Some((end, _)) => format!("{}...", &text[..end]).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TrustReason;
+
+    #[test]
+    fn the_systems_reason_is_told() {
+        let text = |kind, error| Error::io(kind, error).to_string();
+        let of = io::Error::from;
+        let file = ErrorKind::Identity(IdentityReason::File);
+        assert_eq!(
+            text(ErrorKind::Connect, of(io::ErrorKind::ConnectionRefused)),
+            "no connection could be made, connection refused"
+        );
+        assert_eq!(
+            text(file, of(io::ErrorKind::NotFound)),
+            "certificate or key file cannot be read, not found"
+        );
+        assert_eq!(
+            text(ErrorKind::Trust(TrustReason::File), of(io::ErrorKind::PermissionDenied)),
+            "file of trusted certificates cannot be read, permission denied"
+        );
+        assert_eq!(
+            text(ErrorKind::Io, io::Error::other("no\nmore")),
+            "the transport failed, no\\0Amore"
+        );
+        assert_eq!(Error::new(ErrorKind::Connect).to_string(), "no connection could be made");
+    }
+
+    #[test]
+    fn what_has_no_kind_is_told_without_its_number() {
+        let text = Error::io(ErrorKind::Io, io::Error::from_raw_os_error(i32::MAX)).to_string();
+        assert!(text.starts_with("the transport failed, ") && !text.contains("os error"), "{text}");
+        assert!(!text.contains("uncategorized"), "{text}");
     }
 }
