@@ -139,12 +139,12 @@ fn judge_of(error: &Error, kind: ErrorKind, backend: &str) -> Result<(), Failure
     Ok(())
 }
 
-fn judge_both(bench: &Bench, verdict: Verdict, kind: ErrorKind) -> Result<Error, Failure> {
+fn judge_both(bench: &Bench, verdict: Verdict, kind: ErrorKind) -> Result<(Error, Error), Failure> {
     let (near, far) = (expect_error(verdict.client), expect_error(verdict.server));
     let (near, far) = (near.map_err(|f| f.at("client"))?, far.map_err(|f| f.at("server"))?);
     judge_of(&near, kind, bench.client_backend().name()).map_err(|f| f.at("client"))?;
     judge_of(&far, kind, bench.server_backend().name()).map_err(|f| f.at("server"))?;
-    Ok(near)
+    Ok((near, far))
 }
 
 /// The client refuses this server for this reason; what it shows of the certificate is true.
@@ -380,7 +380,7 @@ fn alpn_mismatch(bench: &Bench) -> Result<(), Failure> {
     let client = bench.client().alpn(["imap"]).build()?;
     let server = bench.server().alpn(["h2"]).build()?;
     let verdict = bench.verdict(&client, &server)?;
-    let error = judge_both(bench, verdict, ErrorKind::NoCommonAlpn)?;
+    let (error, _) = judge_both(bench, verdict, ErrorKind::NoCommonAlpn)?;
     ensure_eq!(error.alert(), Some(Alert::NO_APPLICATION_PROTOCOL));
     Ok(())
 }
@@ -390,7 +390,10 @@ fn client_certificate_required(bench: &Bench) -> Result<(), Failure> {
     let trust = trust_only(pki::standard().root.der());
     let server = bench.server().client_auth(ClientAuth::Required(trust)).build()?;
     let verdict = bench.verdict(&client, &server)?;
-    judge_both(bench, verdict, ErrorKind::ClientCertificateRequired)?;
+    let (near, far) = judge_both(bench, verdict, ErrorKind::ClientCertificateRequired)?;
+    // Only who has to do something about it is told what.
+    ensure!(near.to_string().contains("give the client context an identity"), "{near}");
+    ensure!(far.to_string().contains("presented no certificate"), "{far}");
     Ok(())
 }
 

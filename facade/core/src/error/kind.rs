@@ -38,7 +38,8 @@ pub enum ErrorKind {
     Certificate(CertificateReason),
     /// The peer refuses our certificate.
     CertificateRejected(Alert),
-    /// The peer demands a client certificate.
+    /// The server demands a client certificate, and the client presented none: the client learns it
+    /// by an alert, the server that refuses has none.
     ClientCertificateRequired,
     /// The peer sent a fatal alert that no other kind covers.
     Alert(Alert),

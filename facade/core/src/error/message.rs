@@ -32,6 +32,10 @@ fn headline(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (ErrorKind::Unsupported(capability), Some(backend)) => {
             write!(f, "the {backend} backend cannot do {capability} here")
         }
+        // No alert came: it is this side that refuses.
+        (ErrorKind::ClientCertificateRequired, _) if error.alert().is_none() => {
+            f.write_str("the client presented no certificate, and this server demands one")
+        }
         (kind, _) => match system_words(error) {
             Some(words) => write!(f, "{kind}, {words}"),
             None => write!(f, "{kind}{}", advice(kind)),
@@ -182,7 +186,7 @@ fn cut(text: &str, longest: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TrustReason;
+    use crate::{Alert, TrustReason};
 
     #[test]
     fn the_systems_reason_is_told() {
@@ -206,6 +210,14 @@ mod tests {
             "the transport failed, no\\0Amore"
         );
         assert_eq!(Error::new(ErrorKind::Connect).to_string(), "no connection could be made");
+    }
+
+    #[test]
+    fn advice_is_for_the_side_that_reads_it() {
+        let server = Error::new(ErrorKind::ClientCertificateRequired).to_string();
+        let client = Error::alert_received(Alert::CERTIFICATE_REQUIRED).to_string();
+        assert!(server.starts_with("the client presented no certificate"), "{server}");
+        assert!(client.ends_with("give the client context an identity"), "{client}");
     }
 
     #[test]
