@@ -43,17 +43,33 @@ pub fn all() -> &'static [&'static dyn Backend] {
 ///
 /// # Errors
 ///
-/// `NoBackend`, naming those that are compiled in.
+/// `NoBackend`, naming those that are compiled in, and the feature that compiles in this one.
 pub fn by_name(name: &str) -> Result<&'static dyn Backend, Error> {
     let found = all().iter().copied().find(|backend| backend.name() == name);
-    found.ok_or_else(|| {
-        let names: Vec<_> = all().iter().map(|backend| backend.name()).collect();
-        Error::new(ErrorKind::NoBackend)
-            .with_detail(format!("{name:?} is not among those compiled in: {}", names.join(", ")))
-    })
+    found.ok_or_else(|| no_such(name))
 }
 
+fn no_such(name: &str) -> Error {
+    let error = Error::new(ErrorKind::NoBackend);
+    let names: Vec<_> = all().iter().map(|backend| backend.name()).collect();
+    if names.is_empty() {
+        // Which features there are is what the kind says by itself.
+        return error;
+    }
+    let mut detail = format!("{name:?} is not among those compiled in ({})", names.join(", "));
+    if FEATURES.contains(&name) {
+        detail.push_str(&format!("; enable polytls' feature {name}"));
+    }
+    error.with_detail(detail)
+}
+
+/// Each compiles in the backend of its name.
+const FEATURES: [&str; 4] = ["openssl", "native", "rustls", "rustls-ring"];
+
 /// The backend that serves code that named none.
+///
+/// To ask is to use it: from then on the choice stands, and [`set_default`] comes too late for another
+/// one. To look without choosing, see [`all`], whose first it is unless another is chosen.
 ///
 /// # Errors
 ///
@@ -69,7 +85,8 @@ pub fn default() -> Result<&'static dyn Backend, Error> {
     Ok(default)
 }
 
-/// Chooses the backend that serves code that named none. For the binary, at its start: libraries
+/// Chooses the backend that serves code that named none. For the binary, at its start, before the
+/// first context without a backend of its own is made and before [`default`] is called: libraries
 /// leave the choice to it.
 ///
 /// # Errors

@@ -44,6 +44,7 @@ fn by_name(_bench: &Bench) -> Result<(), Failure> {
     }
     for unknown in ["", "boring", "OPENSSL", "rustls "] {
         let error = expect_kind(backend::by_name(unknown), ErrorKind::NoBackend)?;
+        ensure!(error.to_string().starts_with("no such TLS backend"), "{error}");
         // Whoever misspelt it sees what there is.
         for known in backend::all() {
             ensure!(error.to_string().contains(known.name()), "{error}");

@@ -49,11 +49,11 @@ pub enum ErrorKind {
     Trust(TrustReason),
     /// Not a name or address that TLS can verify.
     ServerName,
-    /// Options that contradict each other.
+    /// What is asked for cannot be: options that contradict each other, or that come too late.
     Config,
     /// The backend cannot do what the configuration asks.
     Unsupported(Capability),
-    /// No backend is compiled in.
+    /// No backend is compiled in, or none of the name asked for.
     NoBackend,
     /// A bug of ours.
     Internal,
@@ -119,7 +119,7 @@ impl fmt::Display for ErrorKind {
             Self::Identity(reason) => return reason.fmt(f),
             Self::Trust(reason) => return reason.fmt(f),
             Self::ServerName => "not a host name or IP address that TLS can verify",
-            Self::Config => "options contradict each other",
+            Self::Config => "cannot be done as asked",
             Self::Unsupported(capability) => {
                 return write!(f, "this backend cannot do {capability} here");
             }

@@ -36,6 +36,8 @@ fn headline(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (ErrorKind::ClientCertificateRequired, _) if error.alert().is_none() => {
             f.write_str("the client presented no certificate, and this server demands one")
         }
+        // The detail says which.
+        (ErrorKind::NoBackend, _) if error.0.detail.is_some() => f.write_str("no such TLS backend"),
         (kind, _) => match system_words(error) {
             Some(words) => write!(f, "{kind}, {words}"),
             None => write!(f, "{kind}{}", advice(kind)),
