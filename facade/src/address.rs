@@ -1,7 +1,7 @@
 //! Where to connect to or listen on.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use polytls_core::{Error, ErrorKind};
@@ -9,7 +9,8 @@ use polytls_core::{Error, ErrorKind};
 /// A host and a port.
 ///
 /// From `"example.com:443"`, `"192.0.2.1:443"`, `"[::1]:443"`, `("example.com", 443)`, `(ip, 443)`
-/// or a [`SocketAddr`]. The host is not looked up before it is needed.
+/// or a [`SocketAddr`]; what is none of them is refused as `ServerName`. The host is not looked up
+/// before it is needed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     host: Host,
@@ -64,8 +65,11 @@ impl FromStr for Address {
         let refuse = |why: &str| {
             let shown: String = text.chars().take(80).collect();
             Err(Error::new(ErrorKind::ServerName)
-                .with_detail(format!("address {shown:?} {why}, write host:port")))
+                .with_detail(format!("{shown:?} {why}, write host:port")))
         };
+        if text.contains("://") {
+            return refuse("is a URL");
+        }
         let Some((host, port)) = text.rsplit_once(':') else { return refuse("has no port") };
         let Ok(port) = port.parse::<u16>() else { return refuse("has no port from 0 to 65535") };
         let bracketed = host.starts_with('[') && host.ends_with(']');
@@ -85,9 +89,33 @@ impl From<SocketAddr> for Address {
     }
 }
 
+impl From<&SocketAddr> for Address {
+    fn from(address: &SocketAddr) -> Self {
+        (*address).into()
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(address: &Address) -> Self {
+        address.clone()
+    }
+}
+
 impl From<(IpAddr, u16)> for Address {
-    fn from((ip, port): (IpAddr, u16)) -> Self {
-        SocketAddr::new(ip, port).into()
+    fn from(pair: (IpAddr, u16)) -> Self {
+        SocketAddr::from(pair).into()
+    }
+}
+
+impl From<(Ipv4Addr, u16)> for Address {
+    fn from(pair: (Ipv4Addr, u16)) -> Self {
+        SocketAddr::from(pair).into()
+    }
+}
+
+impl From<(Ipv6Addr, u16)> for Address {
+    fn from(pair: (Ipv6Addr, u16)) -> Self {
+        SocketAddr::from(pair).into()
     }
 }
 
@@ -134,6 +162,14 @@ impl TryFrom<(String, u16)> for Address {
     }
 }
 
+impl TryFrom<(&String, u16)> for Address {
+    type Error = Error;
+
+    fn try_from((host, port): (&String, u16)) -> Result<Self, Error> {
+        (host.as_str(), port).try_into()
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
@@ -173,10 +209,47 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest() {
-        for text in ["", "example.com", ":443", "[]:1", "example.com:https", "::1:443", "a:65536"] {
+    fn takes_what_the_standard_library_takes() {
+        fn is_the_same<A>(address: A)
+        where
+            A: TryInto<Address>,
+            A::Error: Into<Error>,
+        {
+            let address = address.try_into().map_err(Into::into).unwrap();
+            assert_eq!(address.to_string(), "[::1]:443");
+        }
+        let (name, text) = (String::from("::1"), String::from("[::1]:443"));
+        let address: Address = text.parse().unwrap();
+        let socket_addr: SocketAddr = text.parse().unwrap();
+        is_the_same(&address);
+        is_the_same(Address::from(&socket_addr));
+        is_the_same(socket_addr);
+        is_the_same((Ipv6Addr::LOCALHOST, 443));
+        is_the_same((IpAddr::V6(Ipv6Addr::LOCALHOST), 443));
+        is_the_same((&name, 443));
+        is_the_same((name, 443));
+        is_the_same(&text);
+        is_the_same(text);
+        let address = Address::from((Ipv4Addr::LOCALHOST, 443));
+        assert_eq!(address.to_string(), "127.0.0.1:443");
+    }
+
+    #[test]
+    fn refuses_the_rest_and_says_why() {
+        for (text, why) in [
+            ("", "has no port"),
+            ("example.com", "has no port"),
+            (":443", "has no host"),
+            ("[]:1", "has no host"),
+            ("example.com:https", "from 0 to 65535"),
+            ("a:65536", "from 0 to 65535"),
+            ("::1:443", "without brackets"),
+            ("https://example.com:443", "is a URL"),
+            ("https://example.com", "is a URL"),
+        ] {
             let error = text.parse::<Address>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ServerName, "{text}");
+            assert!(error.to_string().contains(why), "{error}");
         }
     }
 }

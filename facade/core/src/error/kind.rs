@@ -47,7 +47,7 @@ pub enum ErrorKind {
     Identity(IdentityReason),
     /// A set of trust anchors cannot be used.
     Trust(TrustReason),
-    /// Not a name or address that TLS can verify.
+    /// Not a name that TLS can verify, or not an address to connect to or listen on.
     ServerName,
     /// What is asked for cannot be: options that contradict each other, or that come too late.
     Config,
@@ -118,7 +118,7 @@ impl fmt::Display for ErrorKind {
             Self::Alert(alert) => return write!(f, "the peer gave up with alert {alert}"),
             Self::Identity(reason) => return reason.fmt(f),
             Self::Trust(reason) => return reason.fmt(f),
-            Self::ServerName => "not a host name or IP address that TLS can verify",
+            Self::ServerName => "not a usable name or address",
             Self::Config => "cannot be done as asked",
             Self::Unsupported(capability) => {
                 return write!(f, "this backend cannot do {capability} here");
