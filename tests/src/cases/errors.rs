@@ -69,6 +69,9 @@ pub(super) const CASES: &[Case] = &[
     context("errors::debug_shows_no_key", debug_shows_no_key)
         .client_needs(Capability::ClientIdentity),
     context("errors::find_goes_through_everything", find_goes_through_everything).once(),
+    Case::new("errors::what_a_stream_fails_with_comes_back", comes_back)
+        .any_version()
+        .one_of_each(),
 ];
 
 /// Looks at an error from all sides.
@@ -564,5 +567,28 @@ fn find_goes_through_everything(_bench: &Bench) -> Result<(), Failure> {
     // Not ours, at any depth.
     let plain = io::Error::other(Wrapped(Box::new(io::Error::from(io::ErrorKind::BrokenPipe))));
     ensure!(Error::find(&plain).is_none() && !is_ssl_error(&plain), "found one in {plain:?}");
+    Ok(())
+}
+
+/// `?` takes what a stream fails with as the error that it is.
+fn comes_back(bench: &Bench) -> Result<(), Failure> {
+    fn read(stream: &mut impl io::Read) -> Result<(), Error> {
+        Ok(stream.read_exact(&mut [0; 8])?)
+    }
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    bench.run(
+        &client,
+        &server,
+        |client| {
+            client.ask()?;
+            let error = read(client).err().ok_or_else(|| Failure::new("read what nobody sent"))?;
+            judge_of(&error, ErrorKind::Truncated(Phase::Read), bench.client_backend().name())
+        },
+        |server| {
+            server.answer()?;
+            server.kill_write()?;
+            Ok(())
+        },
+    )?;
     Ok(())
 }

@@ -35,7 +35,7 @@ pub trait TlsError: std::error::Error {
 /// backend. `Display` is one line that says what to do; [`source`](std::error::Error::source) is
 /// the error of the TLS library or the operating system beneath.
 ///
-/// It converts into [`io::Error`], and [`Error::find`] gets it back out.
+/// It converts into [`io::Error`] and back; [`Error::find`] finds it in any chain of errors.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -342,6 +342,29 @@ impl From<Error> for io::Error {
     }
 }
 
+impl From<io::Error> for Error {
+    /// The `Error` inside, as [`Error::find`] finds it: what a stream's `Read` and `Write` fail with
+    /// gets its kind back. Any other becomes `Io` and keeps its own [`io::ErrorKind`]; so does the
+    /// timeout of a socket without TLS, since nobody here knows what was being done.
+    ///
+    /// ```
+    /// # use polytls_core as polytls;
+    /// use std::io::Write;
+    ///
+    /// fn greet(stream: &mut impl Write) -> Result<(), polytls::Error> {
+    ///     stream.write_all(b"hello\n")?;
+    ///     Ok(stream.flush()?)
+    /// }
+    /// # greet(&mut Vec::new()).unwrap();
+    /// ```
+    fn from(error: io::Error) -> Self {
+        match Self::find(&error) {
+            Some(found) => found.clone(),
+            None => Self::io(ErrorKind::Io, error),
+        }
+    }
+}
+
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
@@ -386,6 +409,16 @@ mod tests {
             Some(ErrorKind::Certificate(CertificateReason::Expired))
         );
         assert!(Error::find(&io::Error::from(io::ErrorKind::TimedOut)).is_none());
+    }
+
+    #[test]
+    fn comes_back_out_of_an_io_error() {
+        let kind = ErrorKind::Truncated(Phase::Read);
+        let wrapped = io::Error::other(io::Error::from(Error::new(kind).with_detail("here")));
+        let error = Error::from(wrapped);
+        assert_eq!((error.kind(), error.to_string().ends_with(": here")), (kind, true));
+        let error = Error::from(io::Error::from(io::ErrorKind::TimedOut));
+        assert_eq!((error.kind(), error.io_kind()), (ErrorKind::Io, io::ErrorKind::TimedOut));
     }
 
     #[test]
