@@ -150,11 +150,8 @@ macro_rules! offer_accessors {
 
         /// This configuration with application protocols, most wanted first.
         #[must_use]
-        pub fn with_alpn<P: Into<Vec<u8>>>(
-            mut self,
-            protocols: impl IntoIterator<Item = P>,
-        ) -> Self {
-            self.offer.alpn = protocols.into_iter().map(Into::into).collect();
+        pub fn with_alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+            self.offer.alpn = protocols.into_iter().map(|name| name.as_ref().to_vec()).collect();
             self
         }
 

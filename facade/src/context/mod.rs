@@ -62,8 +62,8 @@ macro_rules! shared_setters {
             self
         }
 
-        /// Application protocols (RFC 7301), most wanted first; none unless set.
-        pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        /// Application protocols (RFC 7301) as text or bytes, most wanted first; none unless set.
+        pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
             self.config = self.config.with_alpn(protocols);
             self
         }

@@ -25,6 +25,10 @@ pub(super) const CASES: &[Case] = &[
         .client_needs(Capability::ClientAlpn),
     Case::new("alpn::only_when_asked_for", only_when_asked_for).each_client().no_transport(),
     Case::new("alpn::unusable_names", unusable_names).any_version().no_transport(),
+    Case::new("alpn::lists_as_they_are_written", lists_as_they_are_written)
+        .in_memory()
+        .client_needs(Capability::ClientAlpn)
+        .server_needs(Capability::ServerAlpn),
 ];
 
 fn agrees(
@@ -97,5 +101,23 @@ fn unusable_names(bench: &Bench) -> Result<(), Failure> {
     }
     let many = vec!["n".repeat(255); 300];
     expect_kind(bench.client().alpn(many).build(), ErrorKind::Config)?;
+    Ok(())
+}
+
+/// Text or bytes, owned or borrowed, and lists of either.
+fn lists_as_they_are_written(bench: &Bench) -> Result<(), Failure> {
+    let owned = vec![String::from("h2"), String::from("http/1.1")];
+    const SERVED: &[&str; 1] = &["h2"];
+    let server = bench.server().alpn(SERVED).build()?;
+    for client in [
+        bench.client().alpn(["h2", "http/1.1"]),
+        bench.client().alpn(["h2", "http/1.1"].as_slice()),
+        bench.client().alpn(&owned),
+        bench.client().alpn(owned.iter().map(String::as_bytes)),
+        bench.client().alpn([b"h2".as_slice(), b"http/1.1"]),
+    ] {
+        let (near, _) = bench.connects(&client.build()?, &server)?;
+        ensure_eq!(near.alpn.as_deref(), Some(&b"h2"[..]));
+    }
     Ok(())
 }
