@@ -147,6 +147,18 @@ impl From<CertificateDer<'_>> for Certificate {
     }
 }
 
+impl From<Certificate> for CertificateDer<'static> {
+    fn from(certificate: Certificate) -> Self {
+        certificate.0
+    }
+}
+
+impl From<&Certificate> for CertificateDer<'static> {
+    fn from(certificate: &Certificate) -> Self {
+        certificate.0.clone()
+    }
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subject = self.subject().unwrap_or_else(|_| "malformed".into());

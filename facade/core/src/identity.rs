@@ -147,7 +147,7 @@ fn read_chain(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
 fn usable(der: Vec<u8>) -> Result<CertificateDer<'static>, Error> {
     let certificate = Certificate::from_peer(der);
     match certificate.parsed() {
-        Ok(_) => Ok(CertificateDer::from(certificate.der().to_vec())),
+        Ok(_) => Ok(certificate.into()),
         Err(error) => Err(error
             .with_kind(ErrorKind::Identity(IdentityReason::Malformed))
             .with_detail("a certificate is not well-formed DER")),

@@ -122,6 +122,22 @@ impl TryFrom<&str> for ServerName {
     }
 }
 
+impl TryFrom<String> for ServerName {
+    type Error = Error;
+
+    fn try_from(host: String) -> Result<Self, Error> {
+        Self::parse(&host)
+    }
+}
+
+impl TryFrom<&String> for ServerName {
+    type Error = Error;
+
+    fn try_from(host: &String) -> Result<Self, Error> {
+        Self::parse(host)
+    }
+}
+
 impl From<IpAddr> for ServerName {
     fn from(address: IpAddr) -> Self {
         Self(Name::Ip(address))
@@ -158,6 +174,9 @@ mod tests {
             ("fe80::1%eth0", "fe80::1"),
         ] {
             assert_eq!(ServerName::parse(host).map(|n| n.to_string()).ok().as_deref(), Some(name));
+            let owned = host.to_owned();
+            assert_eq!(ServerName::try_from(&owned).ok(), ServerName::parse(host).ok());
+            assert_eq!(ServerName::try_from(owned).ok(), ServerName::parse(host).ok());
         }
     }
 

@@ -1,6 +1,9 @@
 //! Protocol vocabulary: versions, cipher suites, alerts and what a handshake agreed on.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, ErrorKind};
 
 /// A TLS protocol version.
 ///
@@ -43,6 +46,28 @@ impl fmt::Display for ProtocolVersion {
             Self::Tls12 => "TLS 1.2",
             Self::Tls13 => "TLS 1.3",
         })
+    }
+}
+
+impl FromStr for ProtocolVersion {
+    type Err = Error;
+
+    /// From what people and configuration files write, in any case: `1.3`, `TLS1.3`, `TLSv1.3`,
+    /// `TLS 1.3`.
+    ///
+    /// # Errors
+    ///
+    /// `Config`, for what is no version that any backend speaks.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.to_ascii_lowercase().as_str() {
+            "1.2" | "tls1.2" | "tlsv1.2" | "tls 1.2" => Ok(Self::Tls12),
+            "1.3" | "tls1.3" | "tlsv1.3" | "tls 1.3" => Ok(Self::Tls13),
+            _ => {
+                let shown: String = text.chars().take(80).collect();
+                Err(Error::new(ErrorKind::Config)
+                    .with_detail(format!("{shown:?} is neither TLS 1.2 nor TLS 1.3")))
+            }
+        }
     }
 }
 
@@ -213,4 +238,24 @@ pub struct Negotiated {
     pub server_name: Option<Box<str>>,
     /// Whether an earlier session was resumed; `None` where the library does not tell.
     pub resumed: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_as_it_is_written() {
+        for version in ProtocolVersion::ALL {
+            let number = version.to_string().replace("TLS ", "");
+            for text in [number.clone(), format!("TLS{number}"), format!("tlsV{number}")] {
+                assert_eq!(text.parse::<ProtocolVersion>().ok(), Some(*version), "{text}");
+            }
+            assert_eq!(version.to_string().parse::<ProtocolVersion>().ok(), Some(*version));
+        }
+        for text in ["", "1", "1.1", "TLS", "TLSv1.20", "SSL1.3", " 1.3"] {
+            let error = text.parse::<ProtocolVersion>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{text}");
+        }
+    }
 }

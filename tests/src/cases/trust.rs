@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 
 use polytls::contract::pki_types::CertificateDer;
-use polytls::{Capability, CertificateReason, ErrorKind, Trust, TrustReason as Reason};
+use polytls::{
+    Capability, Certificate, CertificateReason, ErrorKind, Trust, TrustReason as Reason,
+};
 
 use crate::bench::trust_only;
 use crate::pki::{self, Authority, Leaf, Unusable};
@@ -72,8 +74,8 @@ fn only_is_only(bench: &Bench) -> Result<(), Failure> {
 fn der(bench: &Bench) -> Result<(), Failure> {
     let standard = pki::standard();
     connects(bench, Trust::only_bytes(standard.root.der())?, &standard.server)?;
-    let given = vec![CertificateDer::from(standard.root.der().to_vec())];
-    connects(bench, Trust::Only(given), &standard.server)
+    let given = Certificate::from_der(standard.root.der())?;
+    connects(bench, Trust::Only(vec![given.into()]), &standard.server)
 }
 
 fn file(bench: &Bench) -> Result<(), Failure> {
