@@ -104,11 +104,16 @@ pub mod contract {
 /// Whether TLS, a certificate, an identity or trust failed, anywhere in the error's chain, also
 /// inside an [`std::io::Error`]; false for resolving, connecting, timeouts and plain I/O.
 ///
+/// Of an error in a box, or in the wrapper of a crate like `anyhow`, ask `is_ssl_error(&*error)`.
+///
 /// ```
 /// use polytls::{Error, ErrorKind, is_ssl_error};
 ///
 /// assert!(is_ssl_error(&std::io::Error::from(Error::new(ErrorKind::NoCommonVersion))));
 /// assert!(!is_ssl_error(&std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
+///
+/// let error: Box<dyn std::error::Error> = Error::new(ErrorKind::NoCommonVersion).into();
+/// assert!(is_ssl_error(&*error));
 /// ```
 pub fn is_ssl_error(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut found = Error::find(error);

@@ -16,12 +16,13 @@ use crate::{Error, ErrorKind};
 /// certificate and is never sent as server name indication.
 ///
 /// ```
-/// use polytls_core::ServerName;
+/// # use polytls_core as polytls;
+/// use polytls::ServerName;
 ///
 /// assert_eq!("Example.com.".parse::<ServerName>()?.to_string(), "example.com");
 /// assert_eq!("[fe80::1%eth0]".parse::<ServerName>()?.to_string(), "fe80::1");
 /// assert!("".parse::<ServerName>().is_err());
-/// # Ok::<(), polytls_core::Error>(())
+/// # Ok::<(), polytls::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerName(Name);

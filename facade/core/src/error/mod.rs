@@ -247,7 +247,8 @@ impl Error {
     /// (which `source` alone skips).
     ///
     /// ```
-    /// use polytls_core::{Error, ErrorKind};
+    /// # use polytls_core as polytls;
+    /// use polytls::{Error, ErrorKind};
     ///
     /// let wrapped = std::io::Error::from(Error::new(ErrorKind::NoCommonVersion));
     /// let found = Error::find(&wrapped).expect("an Error is inside");
