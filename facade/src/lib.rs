@@ -97,7 +97,7 @@ pub mod contract {
     pub use polytls_core::{
         Acceptor, Anchor, AnchorKind, ClientConfig, Connector, Gathered, Handshake, Incoming,
         Outgoing, Read, Roots, ServerConfig, Session, Skipped, Wire, io_error_is_closed_transport,
-        leaf, observe, openssl_codes, pki_types,
+        leaf, observe, pki_types,
     };
 }
 
