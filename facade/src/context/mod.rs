@@ -28,7 +28,8 @@ pub(crate) enum Truncation {
     Tolerated,
 }
 
-/// The policy of the facade, the same for both kinds of context.
+/// The policy of the facade, the same for both kinds of context: no backend is told of it, so it can be
+/// changed when a context is ready.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     truncation: Truncation,
@@ -94,11 +95,11 @@ macro_rules! shared_setters {
 }
 use shared_setters;
 
-/// What a context that was not made by a builder can still be told.
+/// What a context can still be told: one of a ready configuration has had no builder.
 macro_rules! policy_of_ready_context {
     () => {
         /// This context with another time for a handshake, from connect or accept; `None` is for
-        /// ever. For contexts of ready configurations; builders have it too.
+        /// ever. Sessions and everything else are shared with the context that it was.
         #[must_use]
         pub fn with_handshake_timeout(
             self,

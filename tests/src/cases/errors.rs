@@ -60,6 +60,7 @@ pub(super) const CASES: &[Case] = &[
         .server_needs(Capability::ClientAuth),
     Case::new("errors::plaintext_peer", plaintext_peer).any_version().one_of_each(),
     Case::new("errors::silent_peer", silent_peer).any_version().one_of_each(),
+    Case::new("errors::policy_of_a_ready_context", policy_of_a_ready_context).one_of_each(),
     Case::new("errors::truncated_handshake", truncated_handshake).any_version().one_of_each(),
     Case::new("errors::truncated_data", truncated_data).one_of_each(),
     context("errors::mismatching_key", mismatching_key).client_needs(Capability::ClientIdentity),
@@ -437,10 +438,21 @@ fn truncated_handshake(bench: &Bench) -> Result<(), Failure> {
     peer_says(bench, &[22, 3, 3, 0, 90], ErrorKind::Truncated(Phase::Handshake))
 }
 
+/// How long these handshakes may take.
+const SHORT: Duration = Duration::from_millis(10);
+
 fn silent_peer(bench: &Bench) -> Result<(), Failure> {
-    const SHORT: Duration = Duration::from_millis(10);
     let client = bench.client().handshake_timeout(SHORT).build()?;
     let server = bench.server().handshake_timeout(SHORT).build()?;
+    silence_ends(bench, &client, &server)
+}
+
+/// Neither side waits for ever for a peer that says nothing.
+fn silence_ends(
+    bench: &Bench,
+    client: &ClientContext,
+    server: &ServerContext,
+) -> Result<(), Failure> {
     let kind = ErrorKind::Timeout(Phase::Handshake);
     let until_it_hangs_up = |peer: &dyn polytls::StreamSocket| {
         while matches!(peer.recv(&mut [0; 4096]), Ok(n) if n > 0) {}
@@ -448,13 +460,39 @@ fn silent_peer(bench: &Bench) -> Result<(), Failure> {
     };
     let judge = |error: Error| judge(&error, kind);
     bench.client_against(
-        &client,
+        client,
         |client| judge(expect_error(client.handshake())?),
         until_it_hangs_up,
     )?;
-    bench.server_against(&server, until_it_hangs_up, |server| {
+    bench.server_against(server, until_it_hangs_up, |server| {
         judge(expect_error(server.handshake())?)
     })?;
+    Ok(())
+}
+
+/// What a builder can be told of time and truncation, a context can be told that has had none.
+fn policy_of_a_ready_context(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    let hasty = client.clone().with_handshake_timeout(SHORT);
+    ensure_eq!(hasty.handshake_timeout(), Some(SHORT));
+    ensure!(client.handshake_timeout() != Some(SHORT), "the context that it was has changed");
+    silence_ends(bench, &hasty, &server.clone().with_handshake_timeout(SHORT))?;
+    let (client, server) = (client.with_tolerated_truncation(), server.with_tolerated_truncation());
+    bench.run(
+        &client,
+        &server,
+        |client| {
+            client.ask()?;
+            ensure_eq!(client.read(&mut [0; 8])?, 0);
+            Ok(client.kill_write()?)
+        },
+        |server| {
+            server.answer()?;
+            server.kill_write()?;
+            ensure_eq!(server.read(&mut [0; 8])?, 0);
+            Ok(())
+        },
+    )?;
     Ok(())
 }
 
