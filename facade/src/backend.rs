@@ -110,6 +110,18 @@ pub(crate) fn or_default(
     named.map_or_else(default, Ok)
 }
 
+/// The error of a backend; of one that cannot do what is asked, with those that can.
+pub(crate) fn name_those_that_can(error: Error, backend: &dyn Backend) -> Error {
+    let ErrorKind::Unsupported(capability) = error.kind() else { return error };
+    let can = |backend: &dyn Backend| backend.capabilities().has(capability);
+    let names: Vec<_> = all().iter().filter(|one| can(**one)).map(|one| one.name()).collect();
+    // One that can as a rule has said by itself what is special here.
+    if can(backend) || names.is_empty() {
+        return error;
+    }
+    error.with_detail(format!("{} can", names.join(" and ")))
+}
+
 static CHOSEN: OnceLock<&'static dyn Backend> = OnceLock::new();
 
 /// In order of precedence.

@@ -119,10 +119,11 @@ impl ClientContextBuilder {
     ///
     /// `Trust` when no trusted certificate is found or one given cannot be used; `Identity`;
     /// `Config` for options that contradict each other; `Unsupported` for one that the backend
-    /// cannot honour; `NoBackend`.
+    /// cannot honour, naming those compiled in that can; `NoBackend`.
     pub fn build(self) -> Result<ClientContext, Error> {
         let backend = backend::or_default(self.backend)?;
-        let connector = self.config.connector(backend)?;
+        let connector = self.config.connector(backend);
+        let connector = connector.map_err(|error| backend::name_those_that_can(error, backend))?;
         Ok(ClientContext(Arc::new(Inner {
             connector,
             verification: Some(self.config.verification()),

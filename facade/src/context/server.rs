@@ -104,10 +104,11 @@ impl ServerContextBuilder {
     ///
     /// `Identity` when certificate or key cannot be used or do not belong together; `Trust` for the
     /// authorities of clients; `Config` for options that contradict each other; `Unsupported` for
-    /// one that the backend cannot honour; `NoBackend`.
+    /// one that the backend cannot honour, naming those compiled in that can; `NoBackend`.
     pub fn build(self) -> Result<ServerContext, Error> {
         let backend = backend::or_default(self.backend)?;
-        let acceptor = self.config.acceptor(backend)?;
+        let acceptor = self.config.acceptor(backend);
+        let acceptor = acceptor.map_err(|error| backend::name_those_that_can(error, backend))?;
         Ok(ServerContext(Arc::new(Inner {
             acceptor,
             alpn: self.config.alpn().into(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use polytls::{
     Alert, Capability, CertificateDetails, CertificateReason as Reason, ClientAuth, ClientContext,
     Error, ErrorKind, Identity, IdentityReason, Phase, ProtocolVersion, ServerContext, TlsError,
-    Trust, TrustReason, is_ssl_error,
+    Trust, TrustReason, backend, is_ssl_error,
 };
 
 use crate::bench::trust_only;
@@ -540,9 +540,9 @@ fn empty_trust_store(bench: &Bench) -> Result<(), Failure> {
 
 /// Told when the context is built, and by name.
 fn unsupported(bench: &Bench) -> Result<(), Failure> {
-    let backend = bench.client_backend();
-    let absent = |capability| !backend.capabilities().has(capability);
-    let server = || bench.server().backend(backend);
+    let chosen = bench.client_backend();
+    let absent = |capability| !chosen.capabilities().has(capability);
+    let server = || bench.server().backend(chosen);
     let ask = || ClientAuth::Optional(trust_only(pki::standard().root.der()));
     for (capability, outcome) in [
         (Capability::ServerTls13, server().min_version(ProtocolVersion::Tls13).build().err()),
@@ -555,9 +555,13 @@ fn unsupported(bench: &Bench) -> Result<(), Failure> {
         match outcome {
             Some(error) => {
                 ensure!(absent(capability), "{capability} is there, and: {error:?}");
-                judge_of(&error, ErrorKind::Unsupported(capability), backend.name())?;
-                ensure!(error.to_string().contains(backend.name()), "{error}");
+                judge_of(&error, ErrorKind::Unsupported(capability), chosen.name())?;
+                ensure!(error.to_string().contains(chosen.name()), "{error}");
                 ensure!(error.to_string().contains(capability.name()), "{error}");
+                // There is a way out, where one is compiled in.
+                for able in backend::all().iter().filter(|b| b.capabilities().has(capability)) {
+                    ensure!(error.to_string().contains(able.name()), "{error}");
+                }
             }
             None => ensure!(!absent(capability), "did {capability} all the same"),
         }
