@@ -196,6 +196,11 @@ impl Roots {
         self.anchors.iter().filter(|anchor| anchor.kind == AnchorKind::Itself).map(Anchor::der)
     }
 
+    /// Whether one of them is an authority that another one issued.
+    pub(crate) fn has_intermediate(&self) -> bool {
+        self.anchors.iter().any(|anchor| anchor.kind == AnchorKind::Intermediate)
+    }
+
     /// What of the system's store was left out, and why.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped

@@ -240,7 +240,11 @@ impl ClientConfig {
         if self.verification == Verification::SkipHostname {
             needed = needed.with(C::SkipHostname);
         }
-        if self.verification != Verification::Nothing && self.trust.has_intermediate() {
+        // The system's store alone names roots only, and need not be read here.
+        if self.verification != Verification::Nothing
+            && !self.trust.given().is_empty()
+            && self.roots().is_ok_and(|roots| roots.has_intermediate())
+        {
             needed = needed.with(C::PartialChain);
         }
         needed
@@ -320,7 +324,8 @@ impl ServerConfig {
         let mut needed = self.offer.needs(C::ServerTls12, C::ServerTls13, C::ServerAlpn);
         if let Some(trust) = self.client_auth.trust() {
             needed = needed.with(C::ClientAuth);
-            if trust.has_intermediate() {
+            let roots = || self.client_roots().ok().flatten();
+            if !trust.given().is_empty() && roots().is_some_and(|roots| roots.has_intermediate()) {
                 needed = needed.with(C::PartialChain);
             }
         }

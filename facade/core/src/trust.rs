@@ -108,13 +108,6 @@ impl Trust {
         }
     }
 
-    /// Whether one of the certificates given is an authority that another one issued.
-    pub(crate) fn has_intermediate(&self) -> bool {
-        self.given().iter().any(|der| {
-            Anchor::judge(der.clone()).is_ok_and(|anchor| anchor.kind() == AnchorKind::Intermediate)
-        })
-    }
-
     /// Reads and judges the anchors.
     ///
     /// # Errors
