@@ -5,6 +5,7 @@ use std::fmt;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
+use x509_parser::oid_registry::OID_X509_EXT_CERT_TYPE;
 use x509_parser::x509::X509Version;
 
 use crate::certificate::now;
@@ -39,8 +40,9 @@ impl Anchor {
     /// curves P-256, P-384 and P-521, Ed25519; and no name constraint may be malformed.
     ///
     /// A self-issued certificate that does not say whether it is an authority, but that OpenSSL
-    /// would take for one (version 1, or a key usage that includes certificate signing), is refused:
-    /// not every backend could keep it from vouching for others.
+    /// would take for one (version 1, a key usage that includes certificate signing, or without any a
+    /// Netscape certificate type of an authority), is refused: not every backend could keep it from
+    /// vouching for others.
     ///
     /// # Errors
     ///
@@ -87,7 +89,7 @@ impl Anchor {
             }
             (Some(true), true) => AnchorKind::Root,
             (Some(true), false) => AnchorKind::Intermediate,
-            (None, true) if version_1 || signs == Some(true) => {
+            (None, true) if version_1 || signs.unwrap_or(has_authority_type(&parsed)) => {
                 return refuse("does not say whether it is an authority (CA:TRUE or CA:FALSE)");
             }
             (_, true) => AnchorKind::Itself,
@@ -139,6 +141,19 @@ fn is_critical_and_unknown(extension: &X509Extension<'_>) -> bool {
             | E::NSCertType(_)
     );
     extension.critical && !known
+}
+
+/// Whether a Netscape certificate type may name a kind of authority: what cannot be read is for OpenSSL
+/// to read.
+fn has_authority_type(parsed: &X509Certificate<'_>) -> bool {
+    parsed.extensions().iter().filter(|extension| extension.oid == OID_X509_EXT_CERT_TYPE).any(
+        |extension| match extension.parsed_extension() {
+            ParsedExtension::NSCertType(kind) => {
+                kind.ssl_ca() || kind.smime_ca() || kind.object_signing_ca()
+            }
+            _ => true,
+        },
+    )
 }
 
 /// Whether a certificate names itself as its issuer, by its name and, as OpenSSL reads it, by whatever
@@ -222,4 +237,39 @@ impl fmt::Debug for Roots {
 pub struct Skipped {
     /// Why.
     pub reason: Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, CustomExtension, KeyPair, KeyUsagePurpose};
+
+    use super::*;
+    use crate::ErrorKind;
+
+    const NS_CERT_TYPE: &[u64] = &[2, 16, 840, 1, 113730, 1, 1];
+
+    /// What a self-signed certificate of this Netscape type (a BIT STRING) is judged to be.
+    fn judged(kind: &[u8], usages: &[KeyUsagePurpose]) -> Result<AnchorKind, ErrorKind> {
+        let mut params = CertificateParams::default();
+        params.key_usages = usages.to_vec();
+        params.custom_extensions =
+            vec![CustomExtension::from_oid_content(NS_CERT_TYPE, kind.to_vec())];
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let anchor = Anchor::judge(certificate.der().clone().into_owned());
+        anchor.map(|anchor| anchor.kind()).map_err(|error| error.kind())
+    }
+
+    /// Bits 5 to 7 name authorities; OpenSSL reads the first byte, however many there are.
+    #[test]
+    fn netscape_called_other_things_authorities() {
+        let refused = Err(ErrorKind::Trust(TrustReason::BadAnchor));
+        for authority in [0x04, 0x02, 0x01, 0x44] {
+            assert_eq!(judged(&[3, 2, 0, authority], &[]), refused, "{authority:#x}");
+        }
+        assert_eq!(judged(&[3, 3, 7, 4, 0x80], &[]), refused);
+        assert_eq!(judged(&[3, 2, 6, 0x40], &[]), Ok(AnchorKind::Itself));
+        // A key usage takes precedence.
+        let signs_no_certificates = [KeyUsagePurpose::DigitalSignature];
+        assert_eq!(judged(&[3, 2, 2, 0x04], &signs_no_certificates), Ok(AnchorKind::Itself));
+    }
 }
