@@ -133,12 +133,3 @@ impl Connection {
         self.is_open() && !self.owes_plaintext() && !self.is_output_broken()
     }
 }
-
-/// The error for one of the transport. With TLS inside TLS, what happened to the outer connection is what
-/// happened.
-pub(crate) fn transport_error(error: io::Error) -> Error {
-    match Error::find(&error) {
-        Some(outer) => outer.clone(),
-        None => Error::io(ErrorKind::Io, error),
-    }
-}

@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 
 use polytls_core::{Error, ErrorKind, Phase, Socket, StreamSocket};
 
-use crate::connection::output::transport_error;
-
 /// A deadline, or none, and what is being done.
 pub(crate) struct Clock {
     deadline: Option<Instant>,
@@ -104,7 +102,8 @@ impl Clock {
             io::ErrorKind::TimedOut if !gave_up || cfg!(windows) => {
                 Error::new(ErrorKind::Timeout(self.phase))
             }
-            _ => transport_error(error),
+            // TLS inside TLS: what happened to the outer connection is what happened.
+            _ => error.into(),
         }
     }
 }

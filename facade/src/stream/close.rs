@@ -51,7 +51,7 @@ fn say_goodbye<S: StreamSocket + ?Sized>(
     if broken {
         return Ok(());
     }
-    socket.shutdown(Shutdown::Write).map_err(|error| Error::io(ErrorKind::Io, error))
+    Ok(socket.shutdown(Shutdown::Write)?)
 }
 
 /// Ends a stream that nobody uses any more, without waiting.

@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep, sleep_until};
 
 use super::now;
 use super::wake::{Both, Task};
-use crate::connection::output::{MOST_DISCARDS, PATIENCE, transport_error};
+use crate::connection::output::{MOST_DISCARDS, PATIENCE};
 use crate::connection::{Connection, Progress};
 use crate::upgrade::earlier;
 
@@ -225,7 +225,7 @@ impl Driver {
         let result = ready!(self.both.poll(task, cx, |cx| Pin::new(transport).poll_shutdown(cx)));
         self.ended = true;
         Poll::Ready(match result {
-            Err(error) if !io_error_is_closed_transport(&error) => Err(transport_error(error)),
+            Err(error) if !io_error_is_closed_transport(&error) => Err(error.into()),
             _ => Ok(()),
         })
     }
@@ -271,7 +271,7 @@ impl Driver {
                 self.connection.break_output(error.kind());
                 Ok(())
             }
-            Err(error) => Err(transport_error(error)),
+            Err(error) => Err(error.into()),
         })
     }
 
@@ -312,7 +312,7 @@ impl Driver {
             Err(error) if io_error_is_closed_transport(&error) => {
                 self.connection.ended(Some(&error));
             }
-            Err(error) => return Poll::Ready(Err(transport_error(error))),
+            Err(error) => return Poll::Ready(Err(error.into())),
         }
         Poll::Ready(Ok(()))
     }
