@@ -1,15 +1,17 @@
 //! What rustls says, in words that no TLS library owns.
 
 use polytls_core::observe::Side;
-use polytls_core::{Alert, CertificateReason, Error, ErrorKind};
+use polytls_core::{Alert, CertificateReason, Error, ErrorKind, Phase};
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 /// The error of the contract for an error that rustls gave on this side, which becomes its source.
 pub(crate) fn translate(error: rustls::Error, side: Side) -> Error {
     use rustls::Error as E;
     let translated = match &error {
-        // Within the handshake, the only time that rustls reports it: nothing is agreed.
-        E::AlertReceived(AlertDescription::CloseNotify) => Error::new(ErrorKind::Protocol),
+        // Within the handshake, the only time that rustls takes it for an error.
+        E::AlertReceived(AlertDescription::CloseNotify) => {
+            Error::new(ErrorKind::Truncated(Phase::Handshake))
+        }
         E::AlertReceived(alert) => Error::alert_received(Alert::new((*alert).into())),
         E::InvalidCertificate(error) => Error::certificate(reason(error)),
         E::InvalidCertRevocationList(_) => Error::certificate(CertificateReason::Other),

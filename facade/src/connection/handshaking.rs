@@ -3,8 +3,8 @@
 
 use polytls_core::observe::{self, Observer};
 use polytls_core::{
-    Alert, Certificate, CertificateReason, Error, ErrorKind, Negotiated, ServerName, Session,
-    Verification, Wire, leaf,
+    Alert, Certificate, CertificateReason, Error, ErrorKind, Negotiated, Phase, ServerName,
+    Session, Verification, Wire, leaf,
 };
 
 use super::Input;
@@ -133,10 +133,12 @@ impl Handshaking {
             .then(|| self.observer.alert())
             .flatten();
         let error = match told {
-            Some(alert) if alert != Alert::CLOSE_NOTIFY => {
-                Error::alert_received(alert).with_source(error)
+            // Where no library expects it, a goodbye still ends the handshake as it does elsewhere.
+            Some(Alert::CLOSE_NOTIFY) => {
+                Error::new(ErrorKind::Truncated(Phase::Handshake)).with_source(error)
             }
-            _ => error,
+            Some(alert) => Error::alert_received(alert).with_source(error),
+            None => error,
         };
         let kind = match (error.kind(), &self.role) {
             // Before a ServerHello, only the offer can be what the server does not like.

@@ -4,8 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::sync::mpsc;
 
-use polytls::{Alert, Error, ErrorKind, Phase, StreamSocket};
+use polytls::{Alert, Connection, Error, ErrorKind, Phase, Progress, ServerName, StreamSocket};
 
+use crate::pki::NAME;
+use crate::sessions::records;
 use crate::transport::Transport;
 use crate::{Bench, Case, Endpoint, Failure, ensure, ensure_eq, expect_error, expect_kind};
 
@@ -30,6 +32,7 @@ pub(super) const CASES: &[Case] = &[
     against_client("hostile::record_out_of_place", record_out_of_place).one_of_each(),
     against_client("hostile::alerts_in_clear", alerts_in_clear).one_of_each(),
     against_client("hostile::goodbye_in_the_handshake", goodbye_in_the_handshake).one_of_each(),
+    Case::new("hostile::goodbye_after_the_hellos", goodbye_after_the_hellos).no_transport(),
     against_server("hostile::alert_before_the_hello", alert_before_the_hello).one_of_each(),
     against_server("hostile::endless_hello", endless_hello).one_of_each(),
     against_server("hostile::hello_that_claims_too_much", hello_that_claims_too_much).one_of_each(),
@@ -214,6 +217,24 @@ fn goodbye_in_the_handshake(bench: &Bench) -> Result<(), Failure> {
             Ok(())
         },
     )?;
+    Ok(())
+}
+
+/// Goodbye in clear when both hellos are there, where TLS 1.3 expects no other word in clear.
+fn goodbye_after_the_hellos(bench: &Bench) -> Result<(), Failure> {
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    let mut client = Connection::client(&client, &ServerName::parse(NAME)?)?;
+    let mut server = Connection::server(&server)?;
+    client.handshake()?;
+    server.received_before(client.output());
+    server.handshake()?;
+    // The ServerHello, and in TLS 1.2 whatever shares its record.
+    client.received_before(records(server.output())[0]);
+    ensure_eq!(client.handshake()?, Progress::NeedsInput);
+    for end in [&mut client, &mut server] {
+        end.received_before(&alert(1, Alert::CLOSE_NOTIFY));
+        expect_kind(end.handshake(), ErrorKind::Truncated(Phase::Handshake))?;
+    }
     Ok(())
 }
 
