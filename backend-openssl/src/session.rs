@@ -210,11 +210,8 @@ impl Session for TlsSession {
         label: &[u8],
         context: Option<&[u8]>,
     ) -> Result<(), Error> {
-        let label = std::str::from_utf8(label).map_err(|error| {
-            Error::new(ErrorKind::Config)
-                .with_detail("a label for keying material is ASCII text")
-                .with_source(error)
-        })?;
+        let label = std::str::from_utf8(label)
+            .map_err(|error| Error::internal("a label that is not ASCII").with_source(error))?;
         let ssl = self.stream.ssl();
         ssl.export_keying_material(output, label, context).map_err(error::internal)
     }

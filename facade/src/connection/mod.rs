@@ -1,5 +1,6 @@
 //! One connection, free of I/O: session, ciphertext and policy.
 
+mod exporter;
 pub(crate) mod facts;
 mod handshaking;
 pub(crate) mod output;
@@ -388,11 +389,14 @@ impl Connection {
         if self.is_handshaking() { None } else { self.session.peer_certificate() }
     }
 
-    /// Fills `output` with keying material (RFC 5705; RFC 8446, section 7.5), the same on both ends.
+    /// Fills `output` with keying material (RFC 5705; RFC 8446, section 7.5), the same on both ends:
+    /// 1 to 8,160 bytes, for a label of 1 to 249 bytes of ASCII and a context of at most 709 bytes. Of
+    /// more context, pass a hash.
     ///
     /// # Errors
     ///
-    /// `Unsupported` without the capability `Exporter`; `Config` while the handshake is not done.
+    /// `Config` for anything else, for a label that TLS itself uses, and while the handshake is not
+    /// done; `Unsupported` without the capability `Exporter`.
     pub fn export_keying_material(
         &self,
         output: &mut [u8],
@@ -404,7 +408,9 @@ impl Connection {
             return Err(Error::new(ErrorKind::Config)
                 .with_detail("keying material exists once the handshake is done"));
         }
-        self.session.export_keying_material(output, label, context)
+        exporter::check(output, label, context)?;
+        let exported = self.session.export_keying_material(output, label, context);
+        exported.map_err(|error| error.with_backend(self.backend.name()))
     }
 
     /// Whether the peer cannot finish its handshake before it gets what is queued here. Otherwise

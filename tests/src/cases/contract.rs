@@ -1,7 +1,7 @@
 //! Clauses of the contract that hold below the facade, on sessions and wires alone.
 
 use polytls::contract::{ClientConfig, Handshake, Read, Wire};
-use polytls::{CertificateReason, Connection, ErrorKind, ServerName};
+use polytls::{Capability, CertificateReason, Connection, ErrorKind, ServerName};
 
 use crate::pki::{self, Leaf, NAME};
 use crate::sessions::{Sessions, records};
@@ -23,6 +23,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("contract::handshake_again", handshake_again).holds(&["H1"]).no_transport(),
     Case::new("contract::written_is_queued", written_is_queued).holds(&["W2"]).no_transport(),
     Case::new("contract::facts_before_the_handshake", facts_before_the_handshake).no_transport(),
+    Case::new("contract::bounds_of_the_exporter", bounds_of_the_exporter)
+        .client_needs(Capability::Exporter)
+        .server_needs(Capability::Exporter)
+        .no_transport(),
     Case::new("contract::close_twice_is_close_once", close_twice).no_transport(),
     Case::new("contract::backend_is_told", backend_is_told).no_transport(),
 ];
@@ -195,6 +199,56 @@ fn facts_before_the_handshake(bench: &Bench) -> Result<(), Failure> {
         ensure!(connection.peer_certificates().is_empty(), "knows a peer before it came");
         let exported = connection.export_keying_material(&mut [0; 8], b"EXPORTER-suite", None);
         expect_kind(exported, ErrorKind::Config)?;
+    }
+    Ok(())
+}
+
+/// Two connections whose handshake is done.
+fn open(bench: &Bench) -> Result<[Connection; 2], Failure> {
+    let (client, server) = (bench.client().build()?, bench.server().build()?);
+    let mut client = Connection::client(&client, &ServerName::parse(NAME)?)?;
+    let mut server = Connection::server(&server)?;
+    while client.is_handshaking() || server.is_handshaking() {
+        client.handshake()?;
+        server.received_before(client.output());
+        client.sent(client.output().len());
+        server.handshake()?;
+        client.received_before(server.output());
+        server.sent(server.output().len());
+    }
+    Ok([client, server])
+}
+
+/// At its bounds the exporter works the same on both ends; beyond them it refuses.
+fn bounds_of_the_exporter(bench: &Bench) -> Result<(), Failure> {
+    const LABEL: &[u8] = b"EXPORTER-suite";
+    let ends = open(bench)?;
+    let (longest_label, longest_context) = ([b'x'; 249], [7; 709]);
+    for (label, context, length) in [
+        (&longest_label[..], Some(&longest_context[..]), 255 * 32),
+        (b"x", Some(b""), 1),
+        (LABEL, None, 65),
+    ] {
+        let [mut near, mut far] = [vec![0; length], vec![0; length]];
+        ends[0].export_keying_material(&mut near, label, context)?;
+        ends[1].export_keying_material(&mut far, label, context)?;
+        ensure!(near == far, "{length} bytes differ");
+    }
+    for end in &ends {
+        for (label, context, length) in [
+            (&b""[..], None, 32),
+            (&[b'x'; 250], None, 32),
+            ("EXPORTER-\u{fc}".as_bytes(), None, 32),
+            (b"EXPORTER-\xff", None, 32),
+            (b"key expansion", None, 32),
+            (b"master secret of mine", None, 32),
+            (LABEL, Some(&[7; 710][..]), 32),
+            (LABEL, None, 0),
+            (LABEL, None, 255 * 32 + 1),
+        ] {
+            let exported = end.export_keying_material(&mut vec![0; length], label, context);
+            expect_kind(exported, ErrorKind::Config)?;
+        }
     }
     Ok(())
 }
