@@ -12,9 +12,6 @@ use crate::ON_OPENSSL;
 use crate::client::NativeConnector;
 use crate::server::NativeAcceptor;
 
-/// The name of this backend.
-pub(crate) const NAME: &str = "native";
-
 /// The native-tls backend.
 pub fn backend() -> &'static dyn Backend {
     &Native
@@ -25,7 +22,7 @@ struct Native;
 
 impl Backend for Native {
     fn name(&self) -> &'static str {
-        NAME
+        "native"
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -18,8 +18,6 @@ use std::io;
 
 use polytls_core::{Error, IdentityReason};
 
-use crate::backend::NAME;
-
 #[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
 use self::openssl as platform;
 #[cfg(target_os = "windows")]
@@ -29,12 +27,12 @@ use self::security_framework as platform;
 
 /// A handshake failed.
 pub(crate) fn handshake(error: native_tls::Error) -> Error {
-    platform::handshake(&error).with_backend(NAME).with_source(error)
+    platform::handshake(&error).with_source(error)
 }
 
 /// Reading, writing or closing failed.
 pub(crate) fn data(error: io::Error) -> Error {
-    platform::data(&error).with_backend(NAME).with_source(error)
+    platform::data(&error).with_source(error)
 }
 
 /// A context could not be built: native-tls does not say of which part, but nothing else than an

@@ -13,9 +13,6 @@ use polytls_core::{
 
 use crate::{client, server};
 
-/// The name of this backend.
-pub(crate) const NAME: &str = "openssl";
-
 /// The backend, for contexts that name it.
 pub fn backend() -> &'static dyn Backend {
     &OpenSsl
@@ -26,7 +23,7 @@ struct OpenSsl;
 
 impl Backend for OpenSsl {
     fn name(&self) -> &'static str {
-        NAME
+        "openssl"
     }
 
     fn capabilities(&self) -> Capabilities {

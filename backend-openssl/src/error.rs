@@ -5,12 +5,11 @@ use openssl::ssl::{ErrorCode, SslRef};
 use polytls_core::openssl_codes;
 use polytls_core::{CertificateReason, Error, ErrorKind};
 
-use crate::backend::NAME;
 use crate::session::Peer;
 
 /// The library refuses something that it refuses only when it has no memory, or that is a bug here.
 pub(crate) fn internal(error: ErrorStack) -> Error {
-    Error::new(ErrorKind::Internal).with_backend(NAME).with_source(error)
+    Error::new(ErrorKind::Internal).with_source(error)
 }
 
 /// A call of the library on this connection failed for good.
@@ -28,7 +27,7 @@ pub(crate) fn failed(ssl: &SslRef, error: openssl::ssl::Error) -> Error {
         (ErrorKind::Certificate(_), Some(refused)) => refused.clone(),
         _ => meaning,
     };
-    told.with_backend(NAME).with_source(error)
+    told.with_source(error)
 }
 
 /// What the verification itself found, for contexts that came ready and have no callback of ours.

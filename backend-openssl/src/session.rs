@@ -15,7 +15,6 @@ use polytls_core::{
     Read, ServerName, Session, Wire,
 };
 
-use crate::backend::NAME;
 use crate::cache::Sessions;
 use crate::error;
 
@@ -118,10 +117,7 @@ impl Session for TlsSession {
                 self.keep_renewed_session();
                 Ok(Handshake::Done)
             }
-            Err(Stop::Closed) => {
-                let error = Error::new(ErrorKind::Truncated(Phase::Handshake));
-                Err(self.fail(error.with_backend(NAME)))
-            }
+            Err(Stop::Closed) => Err(self.fail(Error::new(ErrorKind::Truncated(Phase::Handshake)))),
             Err(stop) => self.stopped(stop).map(|()| Handshake::NeedsInput),
         }
     }

@@ -55,8 +55,8 @@ impl Connector for RustlsConnector {
     fn start(&self, name: &ServerName) -> Result<Box<dyn polytls_core::Session>, Error> {
         // rustls sends no server name indication for an IP address.
         let connection = ClientConnection::new(self.config.clone(), name.to_pki())
-            .map_err(|error| translate(error, Side::Client).with_backend(self.backend.name()))?;
-        Ok(Box::new(TlsSession::new(connection.into(), self.backend.name())))
+            .map_err(|error| translate(error, Side::Client))?;
+        Ok(Box::new(TlsSession::new(connection.into())))
     }
 }
 

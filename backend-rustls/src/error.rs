@@ -1,8 +1,20 @@
 //! What rustls says, in words that no TLS library owns.
 
+use std::error::Error as StdError;
+
 use polytls_core::observe::Side;
 use polytls_core::{Alert, CertificateReason, Error, ErrorKind, Phase};
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
+
+/// What rustls has no reason to refuse: a bug here, or there.
+pub(crate) fn internal(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+    Error::new(ErrorKind::Internal).with_source(error)
+}
+
+/// A record that rustls does not even take.
+pub(crate) fn protocol(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+    Error::new(ErrorKind::Protocol).with_source(error)
+}
 
 /// The error of the contract for an error that rustls gave on this side, which becomes its source.
 pub(crate) fn translate(error: rustls::Error, side: Side) -> Error {

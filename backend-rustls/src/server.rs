@@ -60,8 +60,8 @@ impl Acceptor for RustlsAcceptor {
 
     fn start(&self) -> Result<Box<dyn polytls_core::Session>, Error> {
         let connection = ServerConnection::new(self.config.clone())
-            .map_err(|error| translate(error, Side::Server).with_backend(self.backend.name()))?;
-        Ok(Box::new(TlsSession::new(connection.into(), self.backend.name())))
+            .map_err(|error| translate(error, Side::Server))?;
+        Ok(Box::new(TlsSession::new(connection.into())))
     }
 }
 

@@ -6,18 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polytls_core::observe::Side;
 use polytls_core::{
-    Certificate, CipherSuite, Error, ErrorKind, Handshake, Negotiated, ProtocolVersion, Read,
-    Session, Wire,
+    Certificate, CipherSuite, Error, Handshake, Negotiated, ProtocolVersion, Read, Session, Wire,
 };
 use rustls::{Connection, HandshakeKind, IoState};
 
-use crate::error::translate;
-use crate::trust;
+use crate::{error, trust};
 
 /// A connection of either side.
 pub(crate) struct TlsSession {
     tls: Connection,
-    backend: &'static str,
     /// An error that came behind plaintext which has not been read yet, or behind the last message
     /// of the handshake.
     late: Option<Error>,
@@ -30,10 +27,10 @@ pub(crate) struct TlsSession {
 }
 
 impl TlsSession {
-    pub(crate) fn new(mut tls: Connection, backend: &'static str) -> Self {
+    pub(crate) fn new(mut tls: Connection) -> Self {
         // The wire has the limit: what rustls takes must be in it when the call is over.
         tls.set_buffer_limit(None);
-        Self { tls, backend, late: None, closed: false, plaintext: 0, ended: false }
+        Self { tls, late: None, closed: false, plaintext: 0, ended: false }
     }
 
     /// Gives rustls the first record, and queues its answers.
@@ -48,9 +45,9 @@ impl TlsSession {
         while left > 0 {
             let mut record = std::io::Read::take(&mut *wire, left as u64);
             match self.tls.read_tls(&mut record) {
-                Ok(0) => return Err(self.protocol_error("a record that rustls does not take")),
+                Ok(0) => return Err(error::protocol("a record that rustls does not take")),
                 Ok(taken) => left = left.saturating_sub(taken),
-                Err(error) => return Err(self.protocol_error(error)),
+                Err(error) => return Err(error::protocol(error)),
             }
         }
         let outcome = self.process();
@@ -77,7 +74,7 @@ impl TlsSession {
     /// Queues what rustls has to send.
     fn flush(&mut self, wire: &mut Wire) -> Result<(), Error> {
         while self.tls.wants_write() {
-            self.tls.write_tls(wire).map_err(|error| self.internal_error(error))?;
+            self.tls.write_tls(wire).map_err(error::internal)?;
         }
         Ok(())
     }
@@ -87,19 +84,10 @@ impl TlsSession {
             Connection::Client(_) => Side::Client,
             Connection::Server(_) => Side::Server,
         };
-        let translated = match (trust::take_refusal(), &error) {
+        match (trust::take_refusal(), &error) {
             (Some(refusal), rustls::Error::InvalidCertificate(_)) => refusal.with_source(error),
-            _ => translate(error, side),
-        };
-        translated.with_backend(self.backend)
-    }
-
-    fn protocol_error(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-        Error::new(ErrorKind::Protocol).with_source(source).with_backend(self.backend)
-    }
-
-    fn internal_error(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-        Error::new(ErrorKind::Internal).with_source(source).with_backend(self.backend)
+            _ => error::translate(error, side),
+        }
     }
 }
 
@@ -128,7 +116,7 @@ impl Session for TlsSession {
         while n < buf.len() {
             if self.plaintext > 0 {
                 let stored = self.tls.reader().read(&mut buf[n..]);
-                let stored = stored.map_err(|error| self.internal_error(error))?;
+                let stored = stored.map_err(error::internal)?;
                 self.plaintext =
                     if stored == 0 { 0 } else { self.plaintext.saturating_sub(stored) };
                 n += stored;
@@ -158,7 +146,7 @@ impl Session for TlsSession {
             .tls
             .writer()
             .write(&data[..room])
-            .map_err(|error| self.late.take().unwrap_or_else(|| self.protocol_error(error)))?;
+            .map_err(|error| self.late.take().unwrap_or_else(|| error::protocol(error)))?;
         self.flush(wire)?;
         Ok(taken)
     }
@@ -200,17 +188,13 @@ impl Session for TlsSession {
         label: &[u8],
         context: Option<&[u8]>,
     ) -> Result<(), Error> {
-        self.tls
-            .export_keying_material(output, label, context)
-            .map(|_| ())
-            .map_err(|error| self.internal_error(error))
+        self.tls.export_keying_material(output, label, context).map(|_| ()).map_err(error::internal)
     }
 }
 
 impl fmt::Debug for TlsSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSession")
-            .field("backend", &self.backend)
             .field("handshaking", &self.tls.is_handshaking())
             .finish_non_exhaustive()
     }

@@ -98,8 +98,10 @@ impl Connection {
             verification: context.verification(),
             has_identity: context.has_identity(),
         };
-        let session = context.connector().start(name)?;
-        Ok(Self::new(session, context.backend(), role, context.truncation()))
+        let backend = context.backend();
+        let session = context.connector().start(name);
+        let session = session.map_err(|error| error.with_backend(backend.name()))?;
+        Ok(Self::new(session, backend, role, context.truncation()))
     }
 
     /// Starts a server's side of a connection.
@@ -110,8 +112,10 @@ impl Connection {
     pub fn server(context: &ServerContext) -> Result<Self, Error> {
         let role =
             Role::Server { alpn: context.alpn().clone(), checks_clients: context.checks_clients() };
-        let session = context.acceptor().start()?;
-        Ok(Self::new(session, context.backend(), role, context.truncation()))
+        let backend = context.backend();
+        let session = context.acceptor().start();
+        let session = session.map_err(|error| error.with_backend(backend.name()))?;
+        Ok(Self::new(session, backend, role, context.truncation()))
     }
 
     fn new(

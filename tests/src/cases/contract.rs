@@ -274,5 +274,14 @@ fn backend_is_told(bench: &Bench) -> Result<(), Failure> {
     let options = polytls::UpgradeOptions::new().context(client);
     let error = crate::expect_error(polytls::ssl_client_upgrade(gone, NAME, options))?;
     ensure_eq!(error.backend(), Some(bench.client_backend().name()));
+    // Also of what the contract itself answers, for a library that cannot.
+    for (end, backend) in open(bench)?.iter().zip([bench.client_backend(), bench.server_backend()])
+    {
+        if !backend.capabilities().has(Capability::Exporter) {
+            let exported = end.export_keying_material(&mut [0; 8], b"EXPORTER-suite", None);
+            let error = expect_kind(exported, ErrorKind::Unsupported(Capability::Exporter))?;
+            ensure_eq!(error.backend(), Some(backend.name()));
+        }
+    }
     Ok(())
 }
