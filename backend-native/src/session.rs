@@ -19,12 +19,13 @@ pub(crate) struct NativeSession {
     /// Where the wire is left when the library drops its stream, as it does with every error of a
     /// handshake: the alert in it must still leave.
     left: Arc<OnceLock<Wire>>,
-    /// The peer has sent close_notify.
+    /// The peer's close_notify has been read.
     ended: bool,
-    /// We have.
+    /// Ours is queued.
     closed: bool,
-    /// An error met after plaintext had been read, for the next call.
-    late: Option<Error>,
+    /// Why the library must not be called again: for every later call to tell, since the call that
+    /// saw it may have moved plaintext first.
+    failed: Option<Error>,
 }
 
 enum Stage {
@@ -46,23 +47,71 @@ impl NativeSession {
     }
 
     fn new(stage: Stage) -> Self {
-        Self { stage, left: Arc::default(), ended: false, closed: false, late: None }
+        Self { stage, left: Arc::default(), ended: false, closed: false, failed: None }
     }
 
-    fn open(&mut self) -> Result<&mut TlsStream<Lent>, Error> {
-        match &mut self.stage {
-            Stage::Open(stream) => Ok(stream),
-            _ => Err(Error::internal("data before the end of the handshake")),
-        }
+    /// Calls the library with the wire in its stream.
+    fn call<T>(
+        &mut self,
+        wire: &mut Wire,
+        call: impl FnOnce(&mut TlsStream<Lent>) -> T,
+    ) -> Result<T, Error> {
+        let Stage::Open(stream) = &mut self.stage else {
+            return Err(Error::internal("data before the end of the handshake"));
+        };
+        mem::swap(wire, &mut stream.get_mut().wire);
+        let result = call(stream);
+        mem::swap(wire, &mut stream.get_mut().wire);
+        Ok(result)
     }
 
     fn lend(&self, wire: &mut Wire) -> Lent {
         Lent { wire: mem::take(wire), left: Arc::clone(&self.left) }
     }
+
+    /// Takes note of why the library stopped. After an error it must not be called again.
+    fn stopped(&mut self, stop: Stop) -> Result<(), Error> {
+        match stop {
+            Stop::Done | Stop::NeedsInput => Ok(()),
+            Stop::Closed => {
+                self.ended = true;
+                Ok(())
+            }
+            Stop::Failed(error) => Err(self.fail(error::data(error))),
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.failed = Some(error.clone());
+        error
+    }
+
+    fn check_failed(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Why the library stopped.
+enum Stop {
+    Done,
+    NeedsInput,
+    /// The peer's close_notify has come.
+    Closed,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Self::NeedsInput,
+            _ => Self::Failed(error),
+        }
+    }
 }
 
 impl Session for NativeSession {
     fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
+        self.check_failed()?;
         let result = match mem::replace(&mut self.stage, Stage::Failed) {
             Stage::Client(connector, name) => connector.connect(&name, self.lend(wire)),
             Stage::Server(acceptor) => acceptor.accept(self.lend(wire)),
@@ -90,66 +139,53 @@ impl Session for NativeSession {
             Err(HandshakeError::Failure(error)) => {
                 // The stream is gone, and with it the only other owner of the place.
                 *wire = Arc::get_mut(&mut self.left).and_then(OnceLock::take).unwrap_or_default();
-                Err(error::handshake(error))
+                Err(self.fail(error::handshake(error)))
             }
         }
     }
 
     fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
-        if let Some(error) = self.late.take() {
-            return Err(error);
-        }
+        self.check_failed()?;
         if self.ended {
             return Ok(Read::Closed);
         }
-        let (n, stop) = with_wire(self.open()?, wire, |stream| fill(stream, buf));
-        let more = match stop {
-            Stop::Full { more } => more,
-            Stop::NeedsInput => false,
-            Stop::Closed => {
-                self.ended = true;
-                true
-            }
-            Stop::Error(error) if n == 0 => return Err(error::data(error)),
-            Stop::Error(error) => {
-                self.late = Some(error::data(error));
-                true
-            }
-        };
-        Ok(match n {
-            0 if self.ended => Read::Closed,
-            0 => Read::NeedsInput,
-            n => Read::Data { n, more },
-        })
+        let ((n, stop), at_hand) =
+            self.call(wire, |stream| (fill(stream, buf), is_at_hand(stream)))?;
+        let at_hand = at_hand && n == buf.len();
+        match self.stopped(stop) {
+            Err(error) if n == 0 => Err(error),
+            _ if n == 0 && self.ended => Ok(Read::Closed),
+            _ if n == 0 => Ok(Read::NeedsInput),
+            failed => Ok(Read::Data { n, more: failed.is_err() || self.ended || at_hand }),
+        }
     }
 
     fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<usize, Error> {
+        self.check_failed()?;
         // Room as it is now: what the records themselves add is within the bound of one more, and
         // would otherwise split a message of three records. Never more than there is room for: a
         // library that cannot write keeps the record, and sends it again instead of whatever comes
         // next.
         let data = &data[..data.len().min(wire.room())];
-        with_wire(self.open()?, wire, |stream| {
-            let mut taken = 0;
-            // It returns after each record.
-            while taken < data.len() {
-                match stream.write(&data[taken..]) {
-                    Ok(n) => taken += n,
-                    Err(error) if would_block(&error) => break,
-                    Err(error) => return Err(error::data(error)),
-                }
-            }
-            Ok(taken)
-        })
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let (n, stop) = self.call(wire, |stream| drain(stream, data))?;
+        match self.stopped(stop) {
+            Err(error) if n == 0 => Err(error),
+            _ => Ok(n),
+        }
     }
 
     fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
-        if mem::replace(&mut self.closed, true) {
+        self.check_failed()?;
+        // In the handshake there is nothing to end yet.
+        if !matches!(self.stage, Stage::Open(_)) || mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        match with_wire(self.open()?, wire, TlsStream::shutdown) {
+        match self.call(wire, TlsStream::shutdown)?.map_err(Stop::from) {
             // Some libraries wait for the peer's close_notify here; theirs is a matter for `read`.
-            Err(error) if !would_block(&error) => Err(error::data(error)),
+            Err(stop @ Stop::Failed(_)) => self.stopped(stop),
             _ => Ok(()),
         }
     }
@@ -181,16 +217,13 @@ impl fmt::Debug for NativeSession {
             Stage::Open(_) => "open",
             Stage::Failed => "failed",
         };
-        f.debug_struct("NativeSession").field("stage", &stage).finish_non_exhaustive()
+        f.debug_struct("NativeSession")
+            .field("stage", &stage)
+            .field("ended", &self.ended)
+            .field("closed", &self.closed)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
     }
-}
-
-/// Why reading stopped.
-enum Stop {
-    Full { more: bool },
-    NeedsInput,
-    Closed,
-    Error(io::Error),
 }
 
 /// Reads until the buffer is full or nothing is at hand; also returns how many bytes came.
@@ -200,15 +233,10 @@ fn fill(stream: &mut TlsStream<Lent>, buf: &mut [u8]) -> (usize, Stop) {
         match stream.read(&mut buf[n..]) {
             Ok(0) => return (n, Stop::Closed),
             Ok(read) => n += read,
-            Err(error) if would_block(&error) => return (n, Stop::NeedsInput),
-            Err(error) => return (n, Stop::Error(error)),
+            Err(error) => return (n, error.into()),
         }
-        let more = is_at_hand(stream);
-        if n == buf.len() {
-            return (n, Stop::Full { more });
-        }
-        if !more {
-            return (n, Stop::NeedsInput);
+        if n == buf.len() || !is_at_hand(stream) {
+            return (n, Stop::Done);
         }
     }
 }
@@ -221,20 +249,17 @@ fn is_at_hand(stream: &TlsStream<Lent>) -> bool {
         || stream.buffered_read_size().is_ok_and(|size| size > 0)
 }
 
-fn would_block(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-}
-
-/// Calls the library with the wire in its stream.
-fn with_wire<T>(
-    stream: &mut TlsStream<Lent>,
-    wire: &mut Wire,
-    call: impl FnOnce(&mut TlsStream<Lent>) -> T,
-) -> T {
-    stream.get_mut().wire = mem::take(wire);
-    let result = call(stream);
-    *wire = mem::take(&mut stream.get_mut().wire);
-    result
+/// Writes everything; also returns how many bytes went.
+fn drain(stream: &mut TlsStream<Lent>, data: &[u8]) -> (usize, Stop) {
+    let mut n = 0;
+    // It returns after each record.
+    while n < data.len() {
+        match stream.write(&data[n..]) {
+            Ok(written) => n += written,
+            Err(error) => return (n, error.into()),
+        }
+    }
+    (n, Stop::Done)
 }
 
 /// The stream that the library owns: the wire, during a call.

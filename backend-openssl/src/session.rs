@@ -22,9 +22,11 @@ use crate::error;
 pub(crate) struct TlsSession {
     stream: SslStream<Port>,
     /// The peer's close_notify has been read.
+    ended: bool,
+    /// Ours is queued.
     closed: bool,
-    /// What a call saw after it had moved plaintext, for the next one to tell. The library must
-    /// not be called again.
+    /// Why the library must not be called again: for every later call to tell, since the call that
+    /// saw it may have moved plaintext first.
     failed: Option<Error>,
 }
 
@@ -42,7 +44,7 @@ impl TlsSession {
     fn new(mut ssl: Ssl, peer: Peer) -> Result<Self, Error> {
         ssl.set_ex_data(Peer::index().map_err(error::internal)?, peer);
         let stream = SslStream::new(ssl, Port::default()).map_err(error::internal)?;
-        Ok(Self { stream, closed: false, failed: None })
+        Ok(Self { stream, ended: false, closed: false, failed: None })
     }
 
     /// Calls the library with the wire where its stream object finds it, and takes the wire out
@@ -62,7 +64,7 @@ impl TlsSession {
         match stop {
             Stop::Done | Stop::NeedsInput => Ok(()),
             Stop::Closed => {
-                self.closed = true;
+                self.ended = true;
                 Ok(())
             }
             Stop::Failed(error) => Err(self.fail(error::failed(self.stream.ssl(), error))),
@@ -124,18 +126,16 @@ impl Session for TlsSession {
 
     fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
         self.check_failed()?;
-        if self.closed {
+        if self.ended {
             return Ok(Read::Closed);
         }
-        let (n, stop) = self.call(wire, |stream| fill(stream, buf));
+        let ((n, stop), at_hand) =
+            self.call(wire, |stream| (fill(stream, buf), is_at_hand(stream)));
         match self.stopped(stop) {
             Err(error) if n == 0 => Err(error),
-            _ if n == 0 && self.closed => Ok(Read::Closed),
+            _ if n == 0 && self.ended => Ok(Read::Closed),
             _ if n == 0 => Ok(Read::NeedsInput),
-            failed => {
-                let at_hand = is_at_hand(&self.stream, wire);
-                Ok(Read::Data { n, more: failed.is_err() || self.closed || at_hand })
-            }
+            failed => Ok(Read::Data { n, more: failed.is_err() || self.ended || at_hand }),
         }
     }
 
@@ -155,12 +155,11 @@ impl Session for TlsSession {
     }
 
     fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
-        let sent = self.stream.get_shutdown().contains(ShutdownState::SENT);
-        // In the handshake the library refuses, and there is nothing to end yet.
-        if sent || !self.stream.ssl().is_init_finished() {
+        self.check_failed()?;
+        // In the handshake there is nothing to end yet.
+        if !self.stream.ssl().is_init_finished() || mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        self.check_failed()?;
         match self.call(wire, SslStream::shutdown).map_err(Stop::from) {
             Err(stop @ Stop::Failed(_)) => self.stopped(stop),
             _ => Ok(()),
@@ -227,6 +226,7 @@ impl fmt::Debug for TlsSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSession")
             .field("state", &self.stream.ssl().state_string_long())
+            .field("ended", &self.ended)
             .field("closed", &self.closed)
             .field("failed", &self.failed)
             .finish_non_exhaustive()
@@ -241,15 +241,15 @@ fn fill(stream: &mut SslStream<Port>, buf: &mut [u8]) -> (usize, Stop) {
             Ok(read) => n += read,
             Err(error) => return (n, error.into()),
         }
-        if n == buf.len() || !is_at_hand(stream, &stream.get_ref().0) {
+        if n == buf.len() || !is_at_hand(stream) {
             return (n, Stop::Done);
         }
     }
 }
 
 /// Whether reading on may give something without new input.
-fn is_at_hand(stream: &SslStream<Port>, wire: &Wire) -> bool {
-    wire.has_record() || stream.ssl().pending() > 0
+fn is_at_hand(stream: &SslStream<Port>) -> bool {
+    stream.get_ref().0.has_record() || stream.ssl().pending() > 0
 }
 
 /// Writes everything; also returns how many bytes went.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polytls_core::observe::Side;
@@ -15,31 +16,35 @@ use crate::{error, trust};
 /// A connection of either side.
 pub(crate) struct TlsSession {
     tls: Connection,
-    /// An error that came behind plaintext which has not been read yet, or behind the last message
-    /// of the handshake.
-    late: Option<Error>,
-    /// close_notify is queued or sent.
-    closed: bool,
     /// Bytes of plaintext that rustls holds.
     plaintext: usize,
-    /// The peer has sent close_notify.
+    /// The peer's close_notify has been read.
     ended: bool,
+    /// Ours is queued.
+    closed: bool,
+    /// Why the library must not be called again: for every later call to tell, since the call that
+    /// saw it may have moved plaintext first.
+    failed: Option<Error>,
 }
 
 impl TlsSession {
     pub(crate) fn new(mut tls: Connection) -> Self {
         // The wire has the limit: what rustls takes must be in it when the call is over.
         tls.set_buffer_limit(None);
-        Self { tls, late: None, closed: false, plaintext: 0, ended: false }
+        Self { tls, plaintext: 0, ended: false, closed: false, failed: None }
     }
 
-    /// Gives rustls the first record, and queues its answers.
-    ///
+    /// Gives rustls the first record, and queues its answers. After an error it must not be called
+    /// again.
+    fn advance(&mut self, wire: &mut Wire) -> Result<(), Error> {
+        self.take_record(wire).map_err(|error| self.fail(error))
+    }
+
     /// Never two records: whatever follows the peer's close_notify must stay in the wire.
     ///
     /// The answers are bounded by rustls: it holds one reply to however many key updates, and ends
     /// a connection that asks for too many of them, or for renegotiation.
-    fn advance(&mut self, wire: &mut Wire) -> Result<(), Error> {
+    fn take_record(&mut self, wire: &mut Wire) -> Result<(), Error> {
         let mut left = wire.record_length();
         // It takes 4 KiB at a time.
         while left > 0 {
@@ -79,6 +84,15 @@ impl TlsSession {
         Ok(())
     }
 
+    fn fail(&mut self, error: Error) -> Error {
+        self.failed = Some(error.clone());
+        error
+    }
+
+    fn check_failed(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
     fn refusal(&self, error: rustls::Error) -> Error {
         let side = match self.tls {
             Connection::Client(_) => Side::Client,
@@ -93,6 +107,7 @@ impl TlsSession {
 
 impl Session for TlsSession {
     fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
+        self.check_failed()?;
         loop {
             self.flush(wire)?;
             if !self.tls.is_handshaking() {
@@ -101,16 +116,16 @@ impl Session for TlsSession {
             if !wire.has_record() {
                 return Ok(Handshake::NeedsInput);
             }
-            if let Err(error) = self.advance(wire) {
-                if self.tls.is_handshaking() {
-                    return Err(error);
-                }
-                self.late = Some(error);
+            match self.advance(wire) {
+                Err(error) if self.tls.is_handshaking() => return Err(error),
+                // What comes behind the last message of the handshake does not undo it.
+                _ => {}
             }
         }
     }
 
     fn read(&mut self, wire: &mut Wire, buf: &mut [u8]) -> Result<Read, Error> {
+        self.check_failed()?;
         let mut n = 0;
         // rustls refuses ciphertext while it holds much plaintext: plaintext first, then feed on.
         while n < buf.len() {
@@ -120,39 +135,35 @@ impl Session for TlsSession {
                 self.plaintext =
                     if stored == 0 { 0 } else { self.plaintext.saturating_sub(stored) };
                 n += stored;
-            } else if self.ended || self.late.is_some() || !wire.has_record() {
+            } else if self.ended || !wire.has_record() || self.advance(wire).is_err() {
                 break;
-            } else {
-                self.late = self.advance(wire).err();
             }
         }
         if n > 0 {
-            let inside = self.plaintext > 0 || self.ended || self.late.is_some();
+            let inside = self.plaintext > 0 || self.ended || self.failed.is_some();
             return Ok(Read::Data { n, more: inside || wire.has_record() });
         }
-        match self.late.take() {
-            Some(error) => Err(error),
-            None if self.ended => Ok(Read::Closed),
-            None => Ok(Read::NeedsInput),
-        }
+        self.check_failed()?;
+        Ok(if self.ended { Read::Closed } else { Read::NeedsInput })
     }
 
     fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<usize, Error> {
-        let room = wire.room().min(data.len());
-        if room == 0 {
+        self.check_failed()?;
+        let data = &data[..data.len().min(wire.room())];
+        if data.is_empty() {
             return Ok(0);
         }
-        let taken = self
-            .tls
-            .writer()
-            .write(&data[..room])
-            .map_err(|error| self.late.take().unwrap_or_else(|| error::protocol(error)))?;
+        let n = self.tls.writer().write(data).map_err(error::internal)?;
         self.flush(wire)?;
-        Ok(taken)
+        Ok(n)
     }
 
     fn close(&mut self, wire: &mut Wire) -> Result<(), Error> {
-        self.closed = true;
+        self.check_failed()?;
+        // In the handshake there is nothing to end yet.
+        if self.tls.is_handshaking() || mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
         self.tls.send_close_notify();
         self.flush(wire)
     }
@@ -196,6 +207,9 @@ impl fmt::Debug for TlsSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSession")
             .field("handshaking", &self.tls.is_handshaking())
+            .field("ended", &self.ended)
+            .field("closed", &self.closed)
+            .field("failed", &self.failed)
             .finish_non_exhaustive()
     }
 }

@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("contract::failed_stays_failed", failed_stays_failed)
         .holds(&["S4"])
         .transports(&[crate::transport::Transport::Whole, crate::transport::Transport::Tokio]),
+    Case::new("contract::late_error_is_told_again", late_error_is_told_again).no_transport(),
     Case::new("contract::handshake_again", handshake_again).holds(&["H1"]).no_transport(),
     Case::new("contract::written_is_queued", written_is_queued).holds(&["W2"]).no_transport(),
     Case::new("contract::facts_before_the_handshake", facts_before_the_handshake).no_transport(),
@@ -28,6 +29,7 @@ pub(super) const CASES: &[Case] = &[
         .server_needs(Capability::Exporter)
         .no_transport(),
     Case::new("contract::close_twice_is_close_once", close_twice).no_transport(),
+    Case::new("contract::close_in_the_handshake", close_in_the_handshake).no_transport(),
     Case::new("contract::backend_is_told", backend_is_told).no_transport(),
 ];
 
@@ -160,6 +162,32 @@ fn failed_stays_failed(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
+/// An alert that is read together with data comes after it, and then from every call.
+fn late_error_is_told_again(bench: &Bench) -> Result<(), Failure> {
+    for client_hears in [true, false] {
+        let Sessions { client, server } = Sessions::connected(bench)?;
+        let (mut near, mut far) = if client_hears { (client, server) } else { (server, client) };
+        far.write(b"data")?;
+        far.wire.incoming().push(&crate::cases::hostile::garbage(64));
+        expect_kind(far.read(&mut [0; 8]), ErrorKind::Protocol)?;
+        near.wire.incoming().push(far.wire.output());
+        ensure_eq!(near.read(&mut [0; 8])?, Read::Data { n: 4, more: true });
+        let told = crate::expect_error(near.write(b"more"))?;
+        ensure!(told.alert().is_some(), "no alert, but {told:?}");
+        let queued = near.output();
+        for _ in 0..2 {
+            for again in
+                [near.write(b"more").map(drop), near.close(), near.read(&mut [0; 8]).map(drop)]
+            {
+                let again = expect_kind(again, told.kind())?;
+                ensure_eq!(again.to_string(), told.to_string());
+            }
+        }
+        ensure_eq!(near.output(), queued);
+    }
+    Ok(())
+}
+
 fn handshake_again(bench: &Bench) -> Result<(), Failure> {
     let mut pair = Sessions::connected(bench)?;
     for _ in 0..2 {
@@ -260,6 +288,31 @@ fn close_twice(bench: &Bench) -> Result<(), Failure> {
     pair.client.close()?;
     ensure_eq!(pair.client.wire.output().len(), once);
     ensure_eq!(records(pair.client.wire.output()).len(), 1);
+    pair.to_server();
+    ensure_eq!(pair.server.read(&mut [0; 8])?, Read::Closed);
+    Ok(())
+}
+
+/// Before the handshake is done there is nothing to end, and it goes on.
+fn close_in_the_handshake(bench: &Bench) -> Result<(), Failure> {
+    let mut pair = Sessions::start(bench)?;
+    for done in [false, false, false, true] {
+        let near = pair.client.handshake()?;
+        pair.to_server();
+        let far = pair.server.handshake()?;
+        pair.to_client();
+        if (near, far) == (Handshake::Done, Handshake::Done) {
+            break;
+        }
+        ensure!(!done, "the handshake comes to no end");
+        for (side, outcome) in [(&mut pair.client, near), (&mut pair.server, far)] {
+            if outcome == Handshake::NeedsInput {
+                side.close()?;
+                ensure!(side.wire.output().is_empty(), "said goodbye to a stranger");
+            }
+        }
+    }
+    pair.client.close()?;
     pair.to_server();
     ensure_eq!(pair.server.read(&mut [0; 8])?, Read::Closed);
     Ok(())
