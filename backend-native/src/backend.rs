@@ -8,9 +8,7 @@ use polytls_core::{
     ServerConfig,
 };
 
-use crate::ON_OPENSSL;
-use crate::client::NativeConnector;
-use crate::server::NativeAcceptor;
+use crate::{ON_OPENSSL, client, server};
 
 /// The native-tls backend.
 pub fn backend() -> &'static dyn Backend {
@@ -52,11 +50,11 @@ impl Backend for Native {
     }
 
     fn connector(&'static self, config: &ClientConfig) -> Result<Arc<dyn Connector>, Error> {
-        Ok(Arc::new(NativeConnector::new(config)?))
+        Ok(Arc::new(client::Context::new(config)?))
     }
 
     fn acceptor(&'static self, config: &ServerConfig) -> Result<Arc<dyn Acceptor>, Error> {
-        Ok(Arc::new(NativeAcceptor::new(config)?))
+        Ok(Arc::new(server::Context::new(config)?))
     }
 }
 

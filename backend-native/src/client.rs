@@ -1,20 +1,18 @@
 //! Client contexts.
 
-use std::sync::Arc;
-
 use native_tls::TlsConnector;
 use polytls_core::{
     Backend, Capability, ClientConfig, Connector, Error, ServerName, Session, Verification,
 };
 
-use crate::session::NativeSession;
+use crate::session::TlsSession;
 use crate::{backend, error, identity, trust};
 
-/// A client context.
+/// One client context.
 #[derive(Debug)]
-pub(crate) struct NativeConnector(TlsConnector);
+pub(crate) struct Context(TlsConnector);
 
-impl NativeConnector {
+impl Context {
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, Error> {
         // rust-openssl and native-tls each read the system's certificates for every context, and
         // neither can be told not to: one more reason to share contexts.
@@ -43,17 +41,17 @@ impl NativeConnector {
             .map_err(|error| error::context(error, config.identity().is_some()))
     }
 
-    pub(crate) fn ready(connector: TlsConnector) -> Arc<dyn Connector> {
-        Arc::new(Self(connector))
+    pub(crate) fn ready(connector: TlsConnector) -> Self {
+        Self(connector)
     }
 }
 
-impl Connector for NativeConnector {
+impl Connector for Context {
     fn backend(&self) -> &'static dyn Backend {
         backend::backend()
     }
 
     fn start(&self, name: &ServerName) -> Result<Box<dyn Session>, Error> {
-        Ok(Box::new(NativeSession::client(self.0.clone(), &name.text())))
+        Ok(Box::new(TlsSession::client(self.0.clone(), &name.text())))
     }
 }

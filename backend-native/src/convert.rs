@@ -5,15 +5,14 @@ use std::sync::Arc;
 use native_tls::{TlsAcceptor, TlsConnector};
 use polytls_core::{Acceptor, Connector};
 
-use crate::client::NativeConnector;
-use crate::server::NativeAcceptor;
+use crate::{client, server};
 
 /// A client context from a ready configuration, whose settings all stay as they are.
-pub fn connector(connector: TlsConnector) -> Arc<dyn Connector> {
-    NativeConnector::ready(connector)
+pub fn connector(ready: TlsConnector) -> Arc<dyn Connector> {
+    Arc::new(client::Context::ready(ready))
 }
 
 /// A server context from a ready configuration, whose settings all stay as they are.
-pub fn acceptor(acceptor: TlsAcceptor) -> Arc<dyn Acceptor> {
-    NativeAcceptor::ready(acceptor)
+pub fn acceptor(ready: TlsAcceptor) -> Arc<dyn Acceptor> {
+    Arc::new(server::Context::ready(ready))
 }

@@ -1,16 +1,15 @@
 //! Server contexts.
 
 use std::fmt;
-use std::sync::Arc;
 
 use native_tls::{TlsAcceptor, TlsAcceptorBuilder};
 use polytls_core::{Acceptor, Backend, Capability, Error, Resumption, ServerConfig, Session};
 
-use crate::session::NativeSession;
+use crate::session::TlsSession;
 use crate::{ON_OPENSSL, backend, error, identity};
 
-/// A server context.
-pub(crate) enum NativeAcceptor {
+/// One server context.
+pub(crate) enum Context {
     /// One context of the library for all connections.
     Shared(TlsAcceptor),
     /// One for each connection. native-tls cannot switch session tickets off, but a ticket is
@@ -18,7 +17,7 @@ pub(crate) enum NativeAcceptor {
     Single(Box<TlsAcceptorBuilder>),
 }
 
-impl NativeAcceptor {
+impl Context {
     pub(crate) fn new(config: &ServerConfig) -> Result<Self, Error> {
         let mut builder = TlsAcceptor::builder(identity::convert(config.identity())?);
         let tls13 = Capability::ServerTls13;
@@ -32,12 +31,12 @@ impl NativeAcceptor {
         })
     }
 
-    pub(crate) fn ready(acceptor: TlsAcceptor) -> Arc<dyn Acceptor> {
-        Arc::new(Self::Shared(acceptor))
+    pub(crate) fn ready(acceptor: TlsAcceptor) -> Self {
+        Self::Shared(acceptor)
     }
 }
 
-impl Acceptor for NativeAcceptor {
+impl Acceptor for Context {
     fn backend(&self) -> &'static dyn Backend {
         backend::backend()
     }
@@ -49,12 +48,12 @@ impl Acceptor for NativeAcceptor {
                 Error::internal("the context could not be built again").with_source(error)
             })?,
         };
-        Ok(Box::new(NativeSession::server(acceptor)))
+        Ok(Box::new(TlsSession::server(acceptor)))
     }
 }
 
-impl fmt::Debug for NativeAcceptor {
+impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NativeAcceptor").finish_non_exhaustive()
+        f.debug_struct("Context").finish_non_exhaustive()
     }
 }

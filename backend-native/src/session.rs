@@ -13,8 +13,8 @@ use polytls_core::{Certificate, Error, Handshake, Negotiated, Read, Session, Wir
 
 use crate::{ON_OPENSSL, error};
 
-/// One connection.
-pub(crate) struct NativeSession {
+/// Either side of one connection.
+pub(crate) struct TlsSession {
     stage: Stage,
     /// Where the wire is left when the library drops its stream, as it does with every error of a
     /// handshake: the alert in it must still leave.
@@ -37,7 +37,7 @@ enum Stage {
     Failed,
 }
 
-impl NativeSession {
+impl TlsSession {
     pub(crate) fn client(connector: TlsConnector, name: &str) -> Self {
         Self::new(Stage::Client(connector, name.into()))
     }
@@ -109,7 +109,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-impl Session for NativeSession {
+impl Session for TlsSession {
     fn handshake(&mut self, wire: &mut Wire) -> Result<Handshake, Error> {
         self.check_failed()?;
         let result = match mem::replace(&mut self.stage, Stage::Failed) {
@@ -209,7 +209,7 @@ impl Session for NativeSession {
     }
 }
 
-impl fmt::Debug for NativeSession {
+impl fmt::Debug for TlsSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             Stage::Client(..) | Stage::Server(_) => "new",
@@ -217,7 +217,7 @@ impl fmt::Debug for NativeSession {
             Stage::Open(_) => "open",
             Stage::Failed => "failed",
         };
-        f.debug_struct("NativeSession")
+        f.debug_struct("TlsSession")
             .field("stage", &stage)
             .field("ended", &self.ended)
             .field("closed", &self.closed)
@@ -262,7 +262,7 @@ fn drain(stream: &mut TlsStream<Lent>, data: &[u8]) -> (usize, Stop) {
     (n, Stop::Done)
 }
 
-/// The stream that the library owns: the wire, during a call.
+/// Where the library's stream object finds the wire during a call; empty between calls.
 #[derive(Debug)]
 struct Lent {
     wire: Wire,

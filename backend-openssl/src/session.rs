@@ -20,7 +20,7 @@ use crate::error;
 
 /// Either side of one connection.
 pub(crate) struct TlsSession {
-    stream: SslStream<Port>,
+    stream: SslStream<Lent>,
     /// The peer's close_notify has been read.
     ended: bool,
     /// Ours is queued.
@@ -43,13 +43,13 @@ impl TlsSession {
 
     fn new(mut ssl: Ssl, peer: Peer) -> Result<Self, Error> {
         ssl.set_ex_data(Peer::index().map_err(error::internal)?, peer);
-        let stream = SslStream::new(ssl, Port::default()).map_err(error::internal)?;
+        let stream = SslStream::new(ssl, Lent::default()).map_err(error::internal)?;
         Ok(Self { stream, ended: false, closed: false, failed: None })
     }
 
     /// Calls the library with the wire where its stream object finds it, and takes the wire out
     /// again whatever came of the call.
-    fn call<T>(&mut self, wire: &mut Wire, call: impl FnOnce(&mut SslStream<Port>) -> T) -> T {
+    fn call<T>(&mut self, wire: &mut Wire, call: impl FnOnce(&mut SslStream<Lent>) -> T) -> T {
         // SSL_get_error(3) reads the thread's error queue, where earlier calls, ours or not, may
         // have left something.
         drop(ErrorStack::get());
@@ -234,7 +234,7 @@ impl fmt::Debug for TlsSession {
 }
 
 /// Reads until the buffer is full or nothing is at hand; also returns how many bytes came.
-fn fill(stream: &mut SslStream<Port>, buf: &mut [u8]) -> (usize, Stop) {
+fn fill(stream: &mut SslStream<Lent>, buf: &mut [u8]) -> (usize, Stop) {
     let mut n = 0;
     loop {
         match stream.ssl_read(&mut buf[n..]) {
@@ -248,12 +248,12 @@ fn fill(stream: &mut SslStream<Port>, buf: &mut [u8]) -> (usize, Stop) {
 }
 
 /// Whether reading on may give something without new input.
-fn is_at_hand(stream: &SslStream<Port>) -> bool {
+fn is_at_hand(stream: &SslStream<Lent>) -> bool {
     stream.get_ref().0.has_record() || stream.ssl().pending() > 0
 }
 
 /// Writes everything; also returns how many bytes went.
-fn drain(stream: &mut SslStream<Port>, data: &[u8]) -> (usize, Stop) {
+fn drain(stream: &mut SslStream<Lent>, data: &[u8]) -> (usize, Stop) {
     let mut n = 0;
     // One record for each call, if the context came ready from `SslConnector`.
     while n < data.len() {
@@ -267,15 +267,15 @@ fn drain(stream: &mut SslStream<Port>, data: &[u8]) -> (usize, Stop) {
 
 /// Where the library's stream object finds the wire during a call; empty between calls.
 #[derive(Debug, Default)]
-struct Port(Wire);
+struct Lent(Wire);
 
-impl io::Read for Port {
+impl io::Read for Lent {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.read(buf)
     }
 }
 
-impl io::Write for Port {
+impl io::Write for Lent {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.0.write(data)
     }

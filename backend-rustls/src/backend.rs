@@ -75,11 +75,11 @@ impl Backend for Rustls {
     }
 
     fn connector(&'static self, config: &ClientConfig) -> Result<Arc<dyn Connector>, Error> {
-        Ok(Arc::new(client::RustlsConnector::new(self, config)?))
+        Ok(Arc::new(client::Context::new(self, config)?))
     }
 
     fn acceptor(&'static self, config: &ServerConfig) -> Result<Arc<dyn Acceptor>, Error> {
-        Ok(Arc::new(server::RustlsAcceptor::new(self, config)?))
+        Ok(Arc::new(server::Context::new(self, config)?))
     }
 }
 

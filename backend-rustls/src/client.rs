@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use polytls_core::observe::Side;
-use polytls_core::{Backend, ClientConfig, Connector, Error, Resumption, ServerName};
+use polytls_core::{Backend, ClientConfig, Connector, Error, Resumption, ServerName, Session};
 use rustls::ClientConnection;
 use rustls::sign::SingleCertAndKey;
 
@@ -13,13 +13,13 @@ use crate::error::translate;
 use crate::session::TlsSession;
 use crate::{identity, trust};
 
-/// A client context.
-pub(crate) struct RustlsConnector {
+/// One client context.
+pub(crate) struct Context {
     backend: &'static Rustls,
     config: Arc<rustls::ClientConfig>,
 }
 
-impl RustlsConnector {
+impl Context {
     pub(crate) fn new(backend: &'static Rustls, config: &ClientConfig) -> Result<Self, Error> {
         let provider = backend.provider();
         let verifier = trust::server_verifier(config, &provider)?;
@@ -47,12 +47,12 @@ impl RustlsConnector {
     }
 }
 
-impl Connector for RustlsConnector {
+impl Connector for Context {
     fn backend(&self) -> &'static dyn Backend {
         self.backend
     }
 
-    fn start(&self, name: &ServerName) -> Result<Box<dyn polytls_core::Session>, Error> {
+    fn start(&self, name: &ServerName) -> Result<Box<dyn Session>, Error> {
         // rustls sends no server name indication for an IP address.
         let connection = ClientConnection::new(self.config.clone(), name.to_pki())
             .map_err(|error| translate(error, Side::Client))?;
@@ -60,9 +60,9 @@ impl Connector for RustlsConnector {
     }
 }
 
-impl fmt::Debug for RustlsConnector {
+impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The configuration's own would print every trust anchor.
-        f.debug_struct("RustlsConnector").field("backend", self.backend).finish_non_exhaustive()
+        f.debug_struct("Context").field("backend", self.backend).finish_non_exhaustive()
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use polytls_core::{Acceptor, Connector};
 
 use crate::backend::DEFAULT;
-use crate::client::RustlsConnector;
-use crate::server::RustlsAcceptor;
+use crate::{client, server};
 
 /// A client context from a ready configuration, whose settings all stay as they are: its provider
 /// and its verifier too.
@@ -18,8 +17,8 @@ use crate::server::RustlsAcceptor;
 /// polytls_rustls::connector(ready.config().clone())
 /// # }
 /// ```
-pub fn connector(config: Arc<rustls::ClientConfig>) -> Arc<dyn Connector> {
-    Arc::new(RustlsConnector::ready(&DEFAULT, config))
+pub fn connector(ready: Arc<rustls::ClientConfig>) -> Arc<dyn Connector> {
+    Arc::new(client::Context::ready(&DEFAULT, ready))
 }
 
 /// A server context from a ready configuration, whose settings all stay as they are: its provider
@@ -32,6 +31,6 @@ pub fn connector(config: Arc<rustls::ClientConfig>) -> Arc<dyn Connector> {
 /// polytls_rustls::acceptor(ready.config().clone())
 /// # }
 /// ```
-pub fn acceptor(config: Arc<rustls::ServerConfig>) -> Arc<dyn Acceptor> {
-    Arc::new(RustlsAcceptor::ready(&DEFAULT, config))
+pub fn acceptor(ready: Arc<rustls::ServerConfig>) -> Arc<dyn Acceptor> {
+    Arc::new(server::Context::ready(&DEFAULT, ready))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use polytls_core::observe::Side;
-use polytls_core::{Acceptor, Backend, Error, Resumption, ServerConfig};
+use polytls_core::{Acceptor, Backend, Error, Resumption, ServerConfig, Session};
 use rustls::ServerConnection;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::SingleCertAndKey;
@@ -14,13 +14,13 @@ use crate::error::translate;
 use crate::session::TlsSession;
 use crate::{identity, trust};
 
-/// A server context.
-pub(crate) struct RustlsAcceptor {
+/// One server context.
+pub(crate) struct Context {
     backend: &'static Rustls,
     config: Arc<rustls::ServerConfig>,
 }
 
-impl RustlsAcceptor {
+impl Context {
     pub(crate) fn new(backend: &'static Rustls, config: &ServerConfig) -> Result<Self, Error> {
         let provider = backend.provider();
         let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
@@ -53,22 +53,22 @@ impl RustlsAcceptor {
     }
 }
 
-impl Acceptor for RustlsAcceptor {
+impl Acceptor for Context {
     fn backend(&self) -> &'static dyn Backend {
         self.backend
     }
 
-    fn start(&self) -> Result<Box<dyn polytls_core::Session>, Error> {
+    fn start(&self) -> Result<Box<dyn Session>, Error> {
         let connection = ServerConnection::new(self.config.clone())
             .map_err(|error| translate(error, Side::Server))?;
         Ok(Box::new(TlsSession::new(connection.into())))
     }
 }
 
-impl fmt::Debug for RustlsAcceptor {
+impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The configuration's own would print every trust anchor.
-        f.debug_struct("RustlsAcceptor").field("backend", self.backend).finish_non_exhaustive()
+        f.debug_struct("Context").field("backend", self.backend).finish_non_exhaustive()
     }
 }
 

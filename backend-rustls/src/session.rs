@@ -13,7 +13,7 @@ use rustls::{Connection, HandshakeKind, IoState};
 
 use crate::{error, trust};
 
-/// A connection of either side.
+/// Either side of one connection.
 pub(crate) struct TlsSession {
     tls: Connection,
     /// Bytes of plaintext that rustls holds.
