@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslMethod, SslRef, SslSession, SslSessionCacheMode,
-    SslVerifyMode,
+    Ssl, SslConnector, SslContext, SslContextBuilder, SslMethod, SslRef, SslSession,
+    SslSessionCacheMode, SslVerifyMode,
 };
 use polytls_core::{
     Backend, ClientConfig, Connector, Error, ErrorKind, Resumption, ServerName, Session,
@@ -15,13 +15,14 @@ use polytls_core::{
 use crate::backend::{Offer, backend};
 use crate::cache::Sessions;
 use crate::session::{Peer, TlsSession};
+use crate::trust::{Names, Verifier};
 use crate::{error, identity, trust};
 
 /// One client context.
 #[derive(Debug)]
 pub(crate) struct Context {
     context: SslContext,
-    verification: Verification,
+    names: Names,
     /// Sessions of `context`, and of no other.
     sessions: Option<Arc<Sessions>>,
 }
@@ -29,14 +30,17 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, Error> {
         let mut context = build(config).map_err(error::internal)?;
-        match config.verification() {
-            Verification::Nothing => context.set_verify(SslVerifyMode::NONE),
-            verification => {
-                let verifier =
-                    trust::Verifier::new(config.roots()?, verification).map_err(error::internal)?;
-                let store = trust::store(config.roots()?, config.trust())?;
-                verifier.install(&mut context, SslVerifyMode::PEER, store);
-            }
+        let names = match config.verification() {
+            Verification::Nothing | Verification::SkipHostname => Names::Any,
+            _ => Names::AsAsked,
+        };
+        if config.verification() == Verification::Nothing {
+            context.set_verify(SslVerifyMode::NONE);
+        } else {
+            let roots = config.roots()?;
+            let verifier = Verifier::new(roots, names).map_err(error::internal)?;
+            let store = trust::store(roots, config.trust())?;
+            verifier.install(&mut context, SslVerifyMode::PEER, store);
         }
         if let Some(identity) = config.identity() {
             identity::present(&mut context, identity)?;
@@ -45,22 +49,21 @@ impl Context {
             Resumption::Disabled => None,
             _ => Some(keep_sessions(&mut context)),
         };
-        let verification = config.verification();
-        Ok(Self { context: context.build(), verification, sessions })
+        Ok(Self { context: context.build(), names, sessions })
     }
 
-    fn prepare(&self, name: &ServerName) -> Result<Ssl, ErrorStack> {
-        let mut ssl = Ssl::new(&self.context)?;
+    pub(crate) fn ready(connector: SslConnector) -> Self {
+        Self { context: connector.into_context(), names: Names::AsAsked, sessions: None }
+    }
+
+    fn tell_name(&self, ssl: &mut SslRef, name: &ServerName) -> Result<(), ErrorStack> {
         if let Some(dns) = name.dns_name() {
             ssl.set_hostname(dns)?;
         }
-        if self.verification == Verification::Full {
-            expect_name(&mut ssl, name)?;
+        match self.names {
+            Names::AsAsked => expect_name(ssl, name),
+            Names::Any => Ok(()),
         }
-        if let Some(session) = self.sessions.as_ref().and_then(|sessions| sessions.take(name)) {
-            self.resume(&mut ssl, &session)?;
-        }
-        Ok(ssl)
     }
 
     #[expect(
@@ -80,9 +83,13 @@ impl Connector for Context {
     }
 
     fn start(&self, name: &ServerName) -> Result<Box<dyn Session>, Error> {
-        let ssl = self
-            .prepare(name)
+        let mut ssl = Ssl::new(&self.context).map_err(error::internal)?;
+        self.tell_name(&mut ssl, name)
             .map_err(|error| Error::new(ErrorKind::ServerName).with_source(error))?;
+        if let Some(session) = self.sessions.as_ref().and_then(|sessions| sessions.take(name)) {
+            // One that does not fit does no harm: a full handshake is the answer.
+            let _ = self.resume(&mut ssl, &session);
+        }
         Ok(Box::new(TlsSession::client(ssl, Peer::server(name.clone(), self.sessions.clone()))?))
     }
 }
@@ -115,7 +122,7 @@ fn alpn_list(protocols: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Has the library check the name too. The setter of the flags replaces those that were set.
-pub(crate) fn expect_name(ssl: &mut SslRef, name: &ServerName) -> Result<(), ErrorStack> {
+fn expect_name(ssl: &mut SslRef, name: &ServerName) -> Result<(), ErrorStack> {
     let rules = ssl.param_mut();
     rules.set_hostflags(trust::HOST_FLAGS);
     match (name.dns_name(), name.ip_address()) {

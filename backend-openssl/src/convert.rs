@@ -1,64 +1,92 @@
-//! Escape hatches: ready contexts of the crate `openssl`.
+//! Ready configurations of OpenSSL, for what this crate has no option for.
 //!
 //! What they verify, offer and remember is theirs. Reading ahead must be off, as it is unless set:
 //! ciphertext would be kept where nobody sees it.
 
-use std::fmt;
 use std::sync::Arc;
 
-use openssl::ssl::{Ssl, SslAcceptor, SslConnector};
-use polytls_core::{Acceptor, Backend, Connector, Error, ErrorKind, ServerName, Session};
+use openssl::ssl::{SslAcceptor, SslConnector};
+use polytls_core::{Acceptor, Connector};
 
-use crate::backend::backend;
-use crate::client::expect_name;
-use crate::error;
-use crate::session::{Peer, TlsSession};
+use crate::{client, server};
 
-/// A ready client context. The name is sent, and verified if `ready` verifies certificates.
+/// A client context from a ready configuration, whose settings all stay as they are. The name is sent,
+/// and verified if `ready` verifies certificates.
 pub fn connector(ready: SslConnector) -> Arc<dyn Connector> {
-    Arc::new(ReadyConnector(ready))
+    Arc::new(client::Context::ready(ready))
 }
 
-/// A ready server context.
+/// A server context from a ready configuration, whose settings all stay as they are.
 pub fn acceptor(ready: SslAcceptor) -> Arc<dyn Acceptor> {
-    Arc::new(ReadyAcceptor(ready))
+    Arc::new(server::Context::ready(ready))
 }
 
-#[derive(Debug)]
-struct ReadyConnector(SslConnector);
+#[cfg(test)]
+mod tests {
+    use openssl::asn1::Asn1Time;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::hash::MessageDigest;
+    use openssl::nid::Nid;
+    use openssl::pkey::{PKey, Private};
+    use openssl::ssl::SslMethod;
+    use openssl::x509::extension::SubjectAlternativeName;
+    use openssl::x509::{X509, X509Name};
+    use polytls_core::{Error, ErrorKind, Handshake, ServerName, Wire};
 
-impl Connector for ReadyConnector {
-    fn backend(&self) -> &'static dyn Backend {
-        backend()
+    use super::*;
+
+    fn self_signed(name: &str) -> (X509, PKey<Private>) {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+        let mut subject = X509Name::builder().unwrap();
+        subject.append_entry_by_text("CN", "polytls").unwrap();
+        let subject = subject.build();
+        let mut made = X509::builder().unwrap();
+        made.set_version(2).unwrap();
+        made.set_subject_name(&subject).unwrap();
+        made.set_issuer_name(&subject).unwrap();
+        made.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+        made.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+        made.set_pubkey(&key).unwrap();
+        let names = SubjectAlternativeName::new().dns(name).build(&made.x509v3_context(None, None));
+        made.append_extension(names.unwrap()).unwrap();
+        made.sign(&key, MessageDigest::sha256()).unwrap();
+        (made.build(), key)
     }
 
-    fn start(&self, name: &ServerName) -> Result<Box<dyn Session>, Error> {
-        let ssl = self.0.configure().and_then(|configuration| {
-            let mut ssl = configuration.into_ssl(&name.text())?;
-            // Only now, since `into_ssl` sets flags of its own.
-            expect_name(&mut ssl, name)?;
-            Ok(ssl)
-        });
-        let ssl = ssl.map_err(|error| Error::new(ErrorKind::ServerName).with_source(error))?;
-        Ok(Box::new(TlsSession::client(ssl, Peer::server(name.clone(), None))?))
+    /// How a handshake with the server of this name goes, for the client.
+    fn handshake(
+        client: &dyn Connector,
+        server: &dyn Acceptor,
+        name: &str,
+    ) -> Result<Handshake, Error> {
+        let mut client = client.start(&ServerName::parse(name).unwrap()).unwrap();
+        let mut server = server.start().unwrap();
+        let [mut near, mut far] = [Wire::default(), Wire::default()];
+        while client.handshake(&mut near)? == Handshake::NeedsInput {
+            far.incoming().push(near.output());
+            near.outgoing().clear();
+            server.handshake(&mut far)?;
+            near.incoming().push(far.output());
+            far.outgoing().clear();
+        }
+        Ok(Handshake::Done)
     }
-}
 
-struct ReadyAcceptor(SslAcceptor);
+    #[test]
+    fn a_ready_client_verifies_the_name() {
+        let (certificate, key) = self_signed("a.test");
+        let mut client = SslConnector::builder(SslMethod::tls_client()).unwrap();
+        client.cert_store_mut().add_cert(certificate.clone()).unwrap();
+        let mut server = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+        server.set_certificate(&certificate).unwrap();
+        server.set_private_key(&key).unwrap();
+        let (client, server) = (connector(client.build()), acceptor(server.build()));
 
-impl Acceptor for ReadyAcceptor {
-    fn backend(&self) -> &'static dyn Backend {
-        backend()
-    }
-
-    fn start(&self) -> Result<Box<dyn Session>, Error> {
-        let ssl = Ssl::new(self.0.context()).map_err(error::internal)?;
-        Ok(Box::new(TlsSession::server(ssl, Peer::client())?))
-    }
-}
-
-impl fmt::Debug for ReadyAcceptor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadyAcceptor").finish_non_exhaustive()
+        assert_eq!(handshake(&*client, &*server, "a.test").unwrap(), Handshake::Done);
+        for other in ["b.test", "127.0.0.1"] {
+            let error = handshake(&*client, &*server, other).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Certificate(_)), "{error:?}");
+        }
     }
 }

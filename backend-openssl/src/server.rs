@@ -1,14 +1,17 @@
 //! Server contexts.
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{AlpnError, Ssl, SslContext, SslContextBuilder, SslMethod, SslVerifyMode};
+use openssl::ssl::{
+    AlpnError, Ssl, SslAcceptor, SslContext, SslContextBuilder, SslMethod, SslVerifyMode,
+};
 use openssl::x509::X509;
 use polytls_core::{
-    Acceptor, Backend, ClientAuth, Error, Resumption, Roots, ServerConfig, Session, Verification,
+    Acceptor, Backend, ClientAuth, Error, Resumption, Roots, ServerConfig, Session,
 };
 
 use crate::backend::{Offer, backend};
 use crate::session::{Peer, TlsSession};
+use crate::trust::{Names, Verifier};
 use crate::{error, identity, trust};
 
 /// One server context.
@@ -28,12 +31,15 @@ impl Context {
                 }
                 _ => SslVerifyMode::PEER,
             };
-            let verifier =
-                trust::Verifier::new(roots, Verification::SkipHostname).map_err(error::internal)?;
+            let verifier = Verifier::new(roots, Names::Any).map_err(error::internal)?;
             verifier.install(&mut context, mode, trust::store(roots, trust)?);
             name_authorities(&mut context, roots);
         }
         Ok(Self { context: context.build() })
+    }
+
+    pub(crate) fn ready(acceptor: SslAcceptor) -> Self {
+        Self { context: acceptor.into_context() }
     }
 }
 

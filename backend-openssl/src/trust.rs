@@ -15,8 +15,7 @@ use openssl::x509::{
 };
 use polytls_core::pki_types::CertificateDer;
 use polytls_core::{
-    AnchorKind, Certificate, CertificateReason, Error, Roots, Trust, Verification, leaf,
-    openssl_codes,
+    AnchorKind, Certificate, CertificateReason, Error, Roots, Trust, leaf, openssl_codes,
 };
 
 use crate::error;
@@ -41,18 +40,25 @@ pub(crate) fn store(roots: &Roots, trust: &Trust) -> Result<X509Store, Error> {
     Ok(store.build())
 }
 
+/// Whether the server's name matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    AsAsked,
+    Any,
+}
+
 /// The rules that OpenSSL does not know.
 pub(crate) struct Verifier {
     /// Certificates that vouch for themselves only.
     themselves: Vec<CertificateDer<'static>>,
-    verification: Verification,
+    names: Names,
     refusal: X509VerifyResult,
 }
 
 impl Verifier {
-    pub(crate) fn new(roots: &Roots, verification: Verification) -> Result<Self, ErrorStack> {
+    pub(crate) fn new(roots: &Roots, names: Names) -> Result<Self, ErrorStack> {
         let themselves = roots.themselves().cloned().collect();
-        Ok(Self { themselves, verification, refusal: refusal()? })
+        Ok(Self { themselves, names, refusal: refusal()? })
     }
 
     /// Has the context verify its peers against `store` and by these rules.
@@ -117,7 +123,7 @@ impl Verifier {
         let issuers = chain.chain().into_iter().flatten().skip(1);
         leaf::check_constraints(leaf, issuers.map(certificate))?;
         match ssl(chain).and_then(Peer::of).and_then(Peer::name) {
-            Some(name) if self.verification == Verification::Full => leaf::check_name(leaf, name),
+            Some(name) if self.names == Names::AsAsked => leaf::check_name(leaf, name),
             _ => Ok(()),
         }
     }
