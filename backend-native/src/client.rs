@@ -32,13 +32,14 @@ impl Context {
             }
             _ => {}
         }
-        if let Some(identity) = config.identity() {
-            builder.identity(identity::convert(identity)?);
-        }
-        builder
-            .build()
-            .map(Self)
-            .map_err(|error| error::context(error, config.identity().is_some()))
+        let refused = match config.identity() {
+            Some(identity) => {
+                builder.identity(identity::load(identity)?);
+                error::identity
+            }
+            None => error::internal,
+        };
+        builder.build().map(Self).map_err(refused)
     }
 
     pub(crate) fn ready(connector: TlsConnector) -> Self {

@@ -16,7 +16,7 @@ mod security_framework;
 use std::fmt::Debug;
 use std::io;
 
-use polytls_core::{Error, IdentityReason};
+use polytls_core::{Error, ErrorKind, IdentityReason};
 
 #[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
 use self::openssl as platform;
@@ -35,14 +35,15 @@ pub(crate) fn data(error: io::Error) -> Error {
     platform::data(&error).with_source(error)
 }
 
-/// A context could not be built: native-tls does not say of which part, but nothing else than an
-/// identity can still be wrong by then.
-pub(crate) fn context(error: native_tls::Error, has_identity: bool) -> Error {
-    if has_identity {
-        Error::identity(IdentityReason::Malformed, "the library refuses it").with_source(error)
-    } else {
-        Error::internal("the library refuses the context").with_source(error)
-    }
+/// A context with an identity could not be built: native-tls does not say of which part, but nothing
+/// else can still be wrong by then.
+pub(crate) fn identity(error: native_tls::Error) -> Error {
+    Error::identity(IdentityReason::Malformed, "the library refuses it").with_source(error)
+}
+
+/// The library refuses something that it has no reason to refuse: a bug here, or there.
+pub(crate) fn internal(error: native_tls::Error) -> Error {
+    Error::new(ErrorKind::Internal).with_source(error)
 }
 
 /// The number that follows `mark` in the debug text of an error.

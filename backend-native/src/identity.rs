@@ -1,14 +1,15 @@
 //! One's own certificate chain and key, as the library wants them.
 
-use native_tls::Identity as NativeIdentity;
 use polytls_core::{Certificate, Error, Identity, IdentityReason};
+
+use crate::error;
 
 /// The identity in native-tls' form.
 ///
 /// # Errors
 ///
 /// `Identity`: `KeyMismatch`, `Malformed`.
-pub(crate) fn convert(identity: &Identity) -> Result<NativeIdentity, Error> {
+pub(crate) fn load(identity: &Identity) -> Result<native_tls::Identity, Error> {
     if cfg!(all(target_vendor = "apple", not(target_os = "macos"))) {
         // native-tls panics there.
         return Err(Error::identity(IdentityReason::Malformed, "this platform takes no key files"));
@@ -17,12 +18,8 @@ pub(crate) fn convert(identity: &Identity) -> Result<NativeIdentity, Error> {
     check_match(identity, key.secret_pkcs8_der())?;
     let chain = identity.chain().iter().map(|der| Certificate::from(der.clone()).pem());
     let chain = chain.collect::<String>();
-    NativeIdentity::from_pkcs8(chain.as_bytes(), key_pem(key.secret_pkcs8_der()).as_bytes())
-        .map_err(|error| malformed("the library refuses it").with_source(error))
-}
-
-fn malformed(detail: &str) -> Error {
-    Error::identity(IdentityReason::Malformed, detail)
+    native_tls::Identity::from_pkcs8(chain.as_bytes(), key_pem(key.secret_pkcs8_der()).as_bytes())
+        .map_err(error::identity)
 }
 
 fn key_pem(der: &[u8]) -> String {
@@ -35,7 +32,10 @@ fn key_pem(der: &[u8]) -> String {
 #[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
 fn check_match(identity: &Identity, key: &[u8]) -> Result<(), Error> {
     use openssl::{pkey::PKey, x509::X509};
-    let unknown = |error| malformed("the library does not know its kind of key").with_source(error);
+    let unknown = |error| {
+        let detail = "a private key of a kind that the library does not know";
+        Error::identity(IdentityReason::Malformed, detail).with_source(error)
+    };
     let key = PKey::private_key_from_pkcs8(key).map_err(unknown)?;
     let leaf = X509::from_der(identity.certificate().der()).map_err(unknown)?;
     if leaf.public_key().map_err(unknown)?.public_eq(&key) {

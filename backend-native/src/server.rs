@@ -19,12 +19,12 @@ pub(crate) enum Context {
 
 impl Context {
     pub(crate) fn new(config: &ServerConfig) -> Result<Self, Error> {
-        let mut builder = TlsAcceptor::builder(identity::convert(config.identity())?);
+        let mut builder = TlsAcceptor::builder(identity::load(config.identity())?);
         let tls13 = Capability::ServerTls13;
         builder.min_protocol_version(Some(backend::protocol(config.min_version(), tls13)));
         builder.max_protocol_version(Some(backend::protocol(config.max_version(), tls13)));
         builder.accept_alpn(&backend::alpn(config.alpn(), Capability::ServerAlpn)?);
-        let acceptor = builder.build().map_err(|error| error::context(error, true))?;
+        let acceptor = builder.build().map_err(error::identity)?;
         Ok(match config.resumption() {
             Resumption::Disabled if ON_OPENSSL => Self::Single(Box::new(builder)),
             _ => Self::Shared(acceptor),
@@ -44,9 +44,7 @@ impl Acceptor for Context {
     fn start(&self) -> Result<Box<dyn Session>, Error> {
         let acceptor = match self {
             Self::Shared(acceptor) => acceptor.clone(),
-            Self::Single(builder) => builder.build().map_err(|error| {
-                Error::internal("the context could not be built again").with_source(error)
-            })?,
+            Self::Single(builder) => builder.build().map_err(error::internal)?,
         };
         Ok(Box::new(TlsSession::server(acceptor)))
     }

@@ -49,7 +49,7 @@ pub(crate) fn client_verifier(
         hints: anchors.subjects(),
         anchors,
         schemes,
-        mandatory: matches!(config.client_auth(), ClientAuth::Required(_)),
+        client_auth: config.client_auth().clone(),
     })))
 }
 
@@ -139,12 +139,12 @@ struct ClientVerifier {
     anchors: Anchors,
     schemes: WebPkiSupportedAlgorithms,
     hints: Vec<DistinguishedName>,
-    mandatory: bool,
+    client_auth: ClientAuth,
 }
 
 impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        self.mandatory
+        matches!(self.client_auth, ClientAuth::Required(_))
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
