@@ -38,10 +38,9 @@ fn check_match(identity: &Identity, key: &[u8]) -> Result<(), Error> {
     };
     let key = PKey::private_key_from_pkcs8(key).map_err(unknown)?;
     let leaf = X509::from_der(identity.certificate().der()).map_err(unknown)?;
-    if leaf.public_key().map_err(unknown)?.public_eq(&key) {
-        Ok(())
-    } else {
-        Err(Error::new(polytls_core::ErrorKind::Identity(IdentityReason::KeyMismatch)))
+    match leaf.public_key().map_err(unknown)?.public_eq(&key) {
+        true => Ok(()),
+        false => Err(identity.key_mismatch()),
     }
 }
 

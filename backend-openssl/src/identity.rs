@@ -4,7 +4,7 @@ use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
 use openssl::ssl::SslContextBuilder;
 use openssl::x509::X509;
-use polytls_core::{Error, ErrorKind, Identity, IdentityReason};
+use polytls_core::{Error, Identity, IdentityReason};
 
 /// Has the context present this identity.
 ///
@@ -26,7 +26,7 @@ pub(crate) fn present(context: &mut SslContextBuilder, identity: &Identity) -> R
         malformed("a public key of a kind that the library does not know", error)
     })?;
     if !public.public_eq(&key) {
-        return Err(Error::new(ErrorKind::Identity(IdentityReason::KeyMismatch)));
+        return Err(identity.key_mismatch());
     }
     let weak = "a key or signature that is too weak: RSA needs 2048 bits, a signature SHA-256";
     context.set_certificate(&leaf).map_err(|error| malformed(weak, error))?;

@@ -20,12 +20,10 @@ pub(crate) fn load(
                 .with_source(error)
         },
     )?;
-    let certificate = identity.certificate();
-    let certified = certificate.public_key()?;
+    let certified = identity.certificate().public_key()?;
     // A provider need not tell the public key: then nothing can be compared.
     if key.public_key().is_some_and(|own| own.as_ref() != certified.as_slice()) {
-        let subject = certificate.subject()?;
-        return Err(Error::identity(IdentityReason::KeyMismatch, subject));
+        return Err(identity.key_mismatch());
     }
     Ok(Arc::new(CertifiedKey::new(identity.chain().to_vec(), key)))
 }

@@ -92,6 +92,15 @@ impl Identity {
         Ok(key.into())
     }
 
+    /// The error for a private key that is not the leaf's. For backends: their libraries know which
+    /// keys are equal, however they are written.
+    pub fn key_mismatch(&self) -> Error {
+        let leaf = self.certificate();
+        let names = leaf.names().unwrap_or_default().join(", ");
+        let whose = if names.is_empty() { leaf.subject().unwrap_or_default() } else { names };
+        Error::identity(IdentityReason::KeyMismatch, whose)
+    }
+
     /// How the private key is encoded.
     pub fn key_format(&self) -> KeyFormat {
         match self.0.key {

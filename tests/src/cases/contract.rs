@@ -1,9 +1,12 @@
 //! Clauses of the contract that hold below the facade, on sessions and wires alone.
 
 use polytls::contract::{ClientConfig, Handshake, Read, Wire};
-use polytls::{Capability, CertificateReason, Connection, ErrorKind, ServerName};
+use polytls::{
+    Capability, CertificateReason, Connection, ErrorKind, Identity, IdentityReason, ServerContext,
+    ServerName,
+};
 
-use crate::pki::{self, Leaf, NAME};
+use crate::pki::{self, Algorithm, Leaf, NAME};
 use crate::sessions::{Sessions, records};
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
@@ -30,6 +33,10 @@ pub(super) const CASES: &[Case] = &[
         .no_transport(),
     Case::new("contract::close_twice_is_close_once", close_twice).no_transport(),
     Case::new("contract::close_in_the_handshake", close_in_the_handshake).no_transport(),
+    Case::new("contract::key_mismatch_names_the_leaf", key_mismatch_names_the_leaf)
+        .each_server()
+        .any_version()
+        .no_transport(),
     Case::new("contract::backend_is_told", backend_is_told).no_transport(),
 ];
 
@@ -315,6 +322,23 @@ fn close_in_the_handshake(bench: &Bench) -> Result<(), Failure> {
     pair.client.close()?;
     pair.to_server();
     ensure_eq!(pair.server.read(&mut [0; 8])?, Read::Closed);
+    Ok(())
+}
+
+/// In the same words, whichever library compared the keys: by its names, or by its subject.
+fn key_mismatch_names_the_leaf(bench: &Bench) -> Result<(), Failure> {
+    let other = pki::Key::generate(Algorithm::P256).pkcs8_pem();
+    for (leaf, name) in [
+        (Leaf::unnamed().dns("shop.test").dns("www.shop.test"), "shop.test, www.shop.test"),
+        (Leaf::client("Shop"), "CN=Shop"),
+    ] {
+        let chain = leaf.issued_by(&pki::standard().root).chain_pem();
+        let identity = Identity::from_bytes(chain.as_bytes(), other.as_bytes())?;
+        let server = ServerContext::builder(identity).backend(bench.server_backend());
+        let error = expect_kind(server.build(), ErrorKind::Identity(IdentityReason::KeyMismatch))?;
+        let whose = error.to_string().rsplit_once(": ").map(|(_, whose)| whose.to_owned());
+        ensure_eq!(whose.as_deref(), Some(name));
+    }
     Ok(())
 }
 
