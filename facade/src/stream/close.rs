@@ -3,7 +3,7 @@
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use polytls_core::{Error, ErrorKind, Phase, StreamSocket};
+use polytls_core::{Error, Phase, StreamSocket};
 
 use super::clock::{Clock, Direction};
 use super::drive;
