@@ -10,7 +10,7 @@ use polytls::{ErrorKind, Phase, Socket, UpgradeOptions, ssl_client_upgrade, ssl_
 use crate::bench::{both, pattern};
 use crate::pki::NAME;
 use crate::sessions::Sessions;
-use crate::transport::{Delivery, PipeOptions, Transport, pipe, pipe_with};
+use crate::transport::{Delivery, PipeOptions, pipe, pipe_with};
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
 pub(super) const CASES: &[Case] = &[
@@ -37,9 +37,6 @@ pub(super) const CASES: &[Case] = &[
     Case::new("close::dropped_with_unsent_data", dropped_with_unsent_data).no_transport(),
     Case::new("close::dropped_in_a_panic", dropped_in_a_panic).no_transport(),
     Case::new("close::a_client_that_only_writes", a_client_that_only_writes).one_of_each(),
-    Case::new("close::by_the_trait", by_the_trait).no_transport(),
-    Case::new("close::by_the_trait_while_reading", by_the_trait_while_reading).no_transport(),
-    Case::new("close::ended_by_another_thread", ended_by_another_thread).no_transport(),
     Case::new("close::before_the_handshake", before_the_handshake).one_of_each(),
 ];
 
@@ -531,103 +528,6 @@ fn a_client_that_only_writes(bench: &Bench) -> Result<(), Failure> {
             Ok(server.close()?)
         },
     )?;
-    Ok(())
-}
-
-/// Whoever has `Socket` in scope calls its `close` without knowing: it takes `&self`, so it comes before
-/// the stream's own. It is as good.
-fn by_the_trait(bench: &Bench) -> Result<(), Failure> {
-    let (context, server) = (bench.client().build()?, bench.server().build()?);
-    let (near, far) = Transport::Tcp.pair();
-    let data = pattern(3_000_000);
-    both(
-        || {
-            let options = UpgradeOptions::new().context(context);
-            let mut client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
-            client.write_all(&data)?;
-            Ok(Socket::close(&client)?)
-        },
-        || {
-            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
-            let mut all = Vec::new();
-            server.read_to_end(&mut all)?;
-            ensure!(all == data, "{} bytes of {}", all.len(), data.len());
-            Ok(Socket::close(&server)?)
-        },
-    )?;
-    Ok(())
-}
-
-/// A reader in another thread gets what still comes.
-fn by_the_trait_while_reading(bench: &Bench) -> Result<(), Failure> {
-    let (context, server) = (bench.client().build()?, bench.server().build()?);
-    let (near, far) = Transport::Tcp.pair();
-    let data = pattern(400_000);
-    both(
-        || {
-            let options = UpgradeOptions::new().context(context);
-            let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
-            (&client).read_exact(&mut [0; 1])?;
-            std::thread::scope(|scope| {
-                let reader = scope.spawn(|| (&client).read(&mut [0; 8]));
-                (&client).write_all(&data)?;
-                Socket::close(&client)?;
-                let read = reader.join().map_err(|_| Failure::new("the reader panicked"))?;
-                // Whoever comes first: the reader, or the one that closes.
-                match read {
-                    Ok(n) => ensure!(n == 0 || n == 4, "{n} bytes"),
-                    closed => drop(expect_kind(closed, ErrorKind::Closed)?),
-                }
-                Ok(())
-            })
-        },
-        || {
-            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
-            server.write_all(b"!")?;
-            let mut all = Vec::new();
-            server.read_to_end(&mut all)?;
-            ensure!(all == data, "{} bytes of {}", all.len(), data.len());
-            server.write_all(b"late")?;
-            Ok(server.close()?)
-        },
-    )?;
-    Ok(())
-}
-
-/// What this side has ended is not said of the peer.
-fn ended_by_another_thread(bench: &Bench) -> Result<(), Failure> {
-    for how in [Shutdown::Both, Shutdown::Read] {
-        let (context, server) = (bench.client().build()?, bench.server().build()?);
-        let (near, far) = Transport::Tcp.pair();
-        both(
-            || {
-                let options = UpgradeOptions::new().context(context);
-                let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
-                let (mut reader, writer) = client.into_halves()?;
-                reader.read_exact(&mut [0; 1])?;
-                let read = std::thread::scope(|scope| {
-                    let reader = scope.spawn(move || reader.read(&mut [0; 1]));
-                    writer.shutdown(how)?;
-                    reader.join().map_err(|_| Failure::new("the reader panicked"))
-                })?;
-                match how {
-                    Shutdown::Read => ensure_eq!(read?, 0),
-                    _ => {
-                        let error = expect_kind(read, ErrorKind::Closed)?;
-                        ensure!(!error.is_ssl_error(), "{error:?}");
-                    }
-                }
-                Ok(())
-            },
-            || {
-                let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
-                server.write_all(b"!")?;
-                // Its goodbye takes no waiting.
-                ensure_eq!(server.read(&mut [0; 1])?, 0);
-                Ok(())
-            },
-        )?;
-    }
     Ok(())
 }
 

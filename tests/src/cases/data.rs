@@ -1,15 +1,10 @@
 //! Data: whatever is written arrives, in order, once.
 
-use std::io::{self, Read as _, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{Read as _, Write as _};
 use std::thread;
 
 use polytls::contract::{Read, Wire};
-use polytls::{
-    SslSocket, StreamAdapter, StreamSocket as _, Tls as _, UpgradeOptions, ssl_client_upgrade,
-    ssl_server_upgrade,
-};
+use polytls::{UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade};
 use socket2::SockRef;
 
 use crate::bench::{both, pattern};
@@ -34,8 +29,6 @@ pub(super) const CASES: &[Case] = &[
     Case::new("data::empty_write", empty_write).one_of_each(),
     Case::new("data::empty_buffer", empty_buffer).one_of_each(),
     Case::new("data::vectored", vectored).in_memory(),
-    Case::new("data::boxed", boxed).no_transport(),
-    Case::new("data::flush_that_failed", flush_that_failed).once().any_version().no_transport(),
 ];
 
 /// Around the length of a record, which is 16 KiB at most.
@@ -323,92 +316,6 @@ fn vectored(bench: &Bench) -> Result<(), Failure> {
         },
         |server| {
             ensure_eq!(server.read_all()?, b"one two three");
-            Ok(())
-        },
-    )?;
-    Ok(())
-}
-
-/// Whatever is beneath, a box of it is a stream that speaks TLS.
-fn boxed(bench: &Bench) -> Result<(), Failure> {
-    let (client, server) = (bench.client().build()?, bench.server().build()?);
-    let (near, far) = Transport::Whole.pair();
-    both(
-        || {
-            let options = UpgradeOptions::new().context(client);
-            let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
-            let mut client: Box<dyn SslSocket> = Box::new(client);
-            ensure_eq!(client.protocol_version(), Some(bench.version()));
-            client.write_all(b"?")?;
-            client.flush()?;
-            client.read_exact(&mut [0; 1])?;
-            Ok(client.close()?)
-        },
-        || {
-            let server = ssl_server_upgrade(far.into_stream(), &server)?;
-            // Nor need it be one's own: two threads use it by reference.
-            (&server).read_exact(&mut [0; 1])?;
-            (&server).write_all(b"!")?;
-            ensure_eq!((&server).read(&mut [0; 1])?, 0);
-            Ok(())
-        },
-    )?;
-    Ok(())
-}
-
-/// A stream that fails to pass on what its buffer holds, once when told to.
-struct Reluctant {
-    stream: Pipe,
-    fails: Arc<AtomicBool>,
-    buffer: Vec<u8>,
-}
-
-impl io::Read for Reluctant {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.recv(buf)
-    }
-}
-
-impl io::Write for Reluctant {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.fails.swap(false, Ordering::Relaxed) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        while !self.buffer.is_empty() {
-            let n = self.stream.send(&self.buffer)?;
-            self.buffer.drain(..n);
-        }
-        Ok(())
-    }
-}
-
-/// What has not been passed on is not forgotten: the next flush tries again.
-fn flush_that_failed(bench: &Bench) -> Result<(), Failure> {
-    let (client, server) = (bench.client().build()?, bench.server().build()?);
-    let (near, far) = pipe_with(PipeOptions::default());
-    let fails = Arc::<AtomicBool>::default();
-    let near = Reluctant { stream: near, fails: Arc::clone(&fails), buffer: Vec::new() };
-    both(
-        || {
-            let options = UpgradeOptions::new().context(client);
-            let mut client = ssl_client_upgrade(StreamAdapter::new(near), NAME, options)?;
-            fails.store(true, Ordering::Relaxed);
-            client.write_all(b"?")?;
-            ensure!(!fails.load(Ordering::Relaxed), "nothing failed");
-            client.flush()?;
-            client.read_exact(&mut [0; 1])?;
-            Ok(client.close()?)
-        },
-        || {
-            let mut server = ssl_server_upgrade(far, &server)?;
-            server.read_exact(&mut [0; 1])?;
-            server.write_all(b"!")?;
-            ensure_eq!(server.read(&mut [0; 1])?, 0);
             Ok(())
         },
     )?;

@@ -21,6 +21,7 @@ mod name;
 mod nested;
 mod resumption;
 mod select;
+mod socket;
 mod trust;
 mod upgrade;
 mod verification;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Case> {
         nested::CASES,
         resumption::CASES,
         select::CASES,
+        socket::CASES,
         trust::CASES,
         upgrade::CASES,
         verification::CASES,
