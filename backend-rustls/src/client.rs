@@ -3,15 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use polytls_core::observe::Side;
 use polytls_core::{Backend, ClientConfig, Connector, Error, Resumption, ServerName, Session};
 use rustls::ClientConnection;
 use rustls::sign::SingleCertAndKey;
 
 use crate::backend::{Rustls, versions};
-use crate::error::translate;
 use crate::session::TlsSession;
-use crate::{identity, trust};
+use crate::{error, identity, trust};
 
 /// One client context.
 pub(crate) struct Context {
@@ -25,7 +23,7 @@ impl Context {
         let verifier = trust::server_verifier(config, &provider)?;
         let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions(config.min_version(), config.max_version()))
-            .map_err(|error| translate(error, Side::Client))?
+            .map_err(error::internal)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut built = match config.identity() {
@@ -54,8 +52,8 @@ impl Connector for Context {
 
     fn start(&self, name: &ServerName) -> Result<Box<dyn Session>, Error> {
         // rustls sends no server name indication for an IP address.
-        let connection = ClientConnection::new(self.config.clone(), name.to_pki())
-            .map_err(|error| translate(error, Side::Client))?;
+        let connection =
+            ClientConnection::new(self.config.clone(), name.to_pki()).map_err(error::internal)?;
         Ok(Box::new(TlsSession::new(connection.into())))
     }
 }

@@ -3,16 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use polytls_core::observe::Side;
 use polytls_core::{Acceptor, Backend, Error, Resumption, ServerConfig, Session};
 use rustls::ServerConnection;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::SingleCertAndKey;
 
 use crate::backend::{Rustls, versions};
-use crate::error::translate;
 use crate::session::TlsSession;
-use crate::{identity, trust};
+use crate::{error, identity, trust};
 
 /// One server context.
 pub(crate) struct Context {
@@ -25,7 +23,7 @@ impl Context {
         let provider = backend.provider();
         let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions(config.min_version(), config.max_version()))
-            .map_err(|error| translate(error, Side::Server))?;
+            .map_err(error::internal)?;
         let builder = match trust::client_verifier(config, &provider)? {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
@@ -34,15 +32,14 @@ impl Context {
         let mut built = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         built.alpn_protocols = config.alpn().to_vec();
         match config.resumption() {
-            // Sealed tickets rather than a cache: a cache of any size fails a busy server.
-            Resumption::Enabled => {
-                let ticketer =
-                    backend.ticketer().map_err(|error| translate(error, Side::Server))?;
-                built.ticketer = Arc::new(ShortTickets(ticketer));
-            }
-            _ => {
+            Resumption::Disabled => {
                 built.session_storage = Arc::new(NoServerSessionStorage {});
                 built.send_tls13_tickets = 0;
+            }
+            // Sealed tickets rather than a cache: a cache of any size fails a busy server.
+            _ => {
+                let ticketer = backend.ticketer().map_err(error::internal)?;
+                built.ticketer = Arc::new(ShortTickets(ticketer));
             }
         }
         Ok(Self::ready(backend, Arc::new(built)))
@@ -59,8 +56,7 @@ impl Acceptor for Context {
     }
 
     fn start(&self) -> Result<Box<dyn Session>, Error> {
-        let connection = ServerConnection::new(self.config.clone())
-            .map_err(|error| translate(error, Side::Server))?;
+        let connection = ServerConnection::new(self.config.clone()).map_err(error::internal)?;
         Ok(Box::new(TlsSession::new(connection.into())))
     }
 }
