@@ -1,4 +1,4 @@
-//! What this backend is and can do.
+//! What the backend can do, and what its client and server contexts share.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use polytls_core::{
 
 use crate::{ON_OPENSSL, client, server};
 
-/// The native-tls backend.
+/// The backend, for contexts that name it.
 pub fn backend() -> &'static dyn Backend {
     &Native
 }

@@ -1,4 +1,4 @@
-//! Ready configurations of the library, for what this crate has no option for.
+//! Ready configurations of native-tls, for what this crate has no option for.
 
 use std::sync::Arc;
 
@@ -7,12 +7,30 @@ use polytls_core::{Acceptor, Connector};
 
 use crate::{client, server};
 
-/// A client context from a ready configuration, whose settings all stay as they are.
+/// What `polytls::ClientContext::from_connector` takes, from a ready configuration. Its settings all
+/// stay as they are.
+///
+/// ```
+/// use polytls_native::native_tls::TlsConnector;
+///
+/// let ready = TlsConnector::builder().use_sni(false).build()?;
+/// let connector = polytls_native::connector(ready);
+/// # Ok::<(), polytls_native::native_tls::Error>(())
+/// ```
 pub fn connector(ready: TlsConnector) -> Arc<dyn Connector> {
     Arc::new(client::Context::ready(ready))
 }
 
-/// A server context from a ready configuration, whose settings all stay as they are.
+/// What `polytls::ServerContext::from_acceptor` takes, from a ready configuration. Its settings all
+/// stay as they are.
+///
+/// ```no_run
+/// use polytls_native::native_tls::{Identity, TlsAcceptor};
+///
+/// let identity = Identity::from_pkcs12(&std::fs::read("identity.p12")?, "password")?;
+/// let acceptor = polytls_native::acceptor(TlsAcceptor::new(identity)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn acceptor(ready: TlsAcceptor) -> Arc<dyn Acceptor> {
     Arc::new(server::Context::ready(ready))
 }

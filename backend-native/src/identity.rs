@@ -1,4 +1,4 @@
-//! One's own certificate chain and key, as the library wants them.
+//! Certificate chain and private key in the library's types.
 
 use polytls_core::{Certificate, Error, Identity, IdentityReason};
 

@@ -1,8 +1,8 @@
-//! The native-tls backend of `polytls`: the TLS library of the platform.
+//! native-tls as a backend of `polytls`: the TLS library of the platform.
 //!
-//! Applications choose it by the feature `native` of `polytls`. This crate itself is for those who
-//! bring a ready [`native_tls::TlsConnector`] or [`native_tls::TlsAcceptor`]: see [`connector`] and
-//! [`acceptor`].
+//! Applications choose it by the feature `native` of `polytls` and do not name this crate. It is for
+//! those who have a ready [`native_tls::TlsConnector`] or [`native_tls::TlsAcceptor`]: see
+//! [`connector()`] and [`acceptor()`].
 //!
 //! | platform | library | state |
 //! |---|---|---|
@@ -28,7 +28,7 @@ mod trust;
 pub use backend::backend;
 pub use convert::{acceptor, connector};
 
-/// The library beneath, for those who configure it themselves.
+/// The library beneath, in the version that the conversions take.
 pub use native_tls;
 
 /// Whether native-tls stands on OpenSSL here.

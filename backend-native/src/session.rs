@@ -1,4 +1,4 @@
-//! One connection, either side, over the lent wire.
+//! One connection over the lent wire.
 //!
 //! native-tls owns the stream that it encrypts for, so the wire is moved into that stream for the
 //! length of each call.
@@ -151,6 +151,7 @@ impl Session for TlsSession {
         }
         let ((n, stop), at_hand) =
             self.call(wire, |stream| (fill(stream, buf), is_at_hand(stream)))?;
+        // It had the chance to give more, whatever it keeps to itself.
         let at_hand = at_hand && n == buf.len();
         match self.stopped(stop) {
             Err(error) if n == 0 => Err(error),

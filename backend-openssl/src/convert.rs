@@ -10,13 +10,33 @@ use polytls_core::{Acceptor, Connector};
 
 use crate::{client, server};
 
-/// A client context from a ready configuration, whose settings all stay as they are. The name is sent,
-/// and verified if `ready` verifies certificates.
+/// What `polytls::ClientContext::from_connector` takes, from a ready configuration. Its settings all
+/// stay as they are; the name is sent, and verified if they verify certificates.
+///
+/// ```
+/// use polytls_openssl::openssl::ssl::{SslConnector, SslMethod};
+///
+/// let mut ready = SslConnector::builder(SslMethod::tls_client())?;
+/// ready.set_groups_list("P-256")?;
+/// let connector = polytls_openssl::connector(ready.build());
+/// # Ok::<(), polytls_openssl::openssl::error::ErrorStack>(())
+/// ```
 pub fn connector(ready: SslConnector) -> Arc<dyn Connector> {
     Arc::new(client::Context::ready(ready))
 }
 
-/// A server context from a ready configuration, whose settings all stay as they are.
+/// What `polytls::ServerContext::from_acceptor` takes, from a ready configuration. Its settings all
+/// stay as they are.
+///
+/// ```no_run
+/// use polytls_openssl::openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
+///
+/// let mut ready = SslAcceptor::mozilla_modern_v5(SslMethod::tls_server())?;
+/// ready.set_certificate_chain_file("chain.pem")?;
+/// ready.set_private_key_file("key.pem", SslFiletype::PEM)?;
+/// let acceptor = polytls_openssl::acceptor(ready.build());
+/// # Ok::<(), polytls_openssl::openssl::error::ErrorStack>(())
+/// ```
 pub fn acceptor(ready: SslAcceptor) -> Arc<dyn Acceptor> {
     Arc::new(server::Context::ready(ready))
 }

@@ -1,4 +1,5 @@
-//! The backend itself: one per provider of cryptography.
+//! What the backend can do, and what its client and server contexts share: a provider of
+//! cryptography.
 
 use std::fmt;
 use std::sync::Arc;

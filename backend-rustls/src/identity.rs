@@ -1,4 +1,4 @@
-//! A chain and key of one's own, as rustls holds them.
+//! Certificate chain and private key in the library's types.
 
 use std::sync::Arc;
 

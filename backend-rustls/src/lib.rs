@@ -1,8 +1,8 @@
-//! The rustls backend of `polytls`.
+//! rustls as a backend of `polytls`.
 //!
-//! Applications choose it by the feature `rustls` of `polytls`. This crate itself is for those who
-//! want a certain provider of cryptography, or who bring a ready [`rustls::ClientConfig`] or
-//! [`rustls::ServerConfig`]: see [`connector`] and [`acceptor`].
+//! Applications choose it by the feature `rustls` of `polytls` and do not name this crate. It is for
+//! those who want a certain provider of cryptography, or who have a ready [`rustls::ClientConfig`] or
+//! [`rustls::ServerConfig`]: see [`connector()`] and [`acceptor()`].
 //!
 //! | feature | gives |
 //! |---|---|
@@ -36,5 +36,5 @@ pub use backend::ring;
 pub use backend::{Rustls, backend};
 pub use convert::{acceptor, connector};
 
-/// The library beneath, for those who configure it themselves.
+/// The library beneath, in the version that the conversions take.
 pub use rustls;

@@ -1,4 +1,4 @@
-//! One connection: rustls' buffered interface over the lent wire.
+//! One connection over the lent wire, by rustls' buffered interface.
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
