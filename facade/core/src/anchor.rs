@@ -40,9 +40,9 @@ impl Anchor {
     /// curves P-256, P-384 and P-521, Ed25519; and no name constraint may be malformed.
     ///
     /// A self-issued certificate that does not say whether it is an authority, but that OpenSSL
-    /// would take for one (version 1, a key usage that includes certificate signing, or without any a
-    /// Netscape certificate type of an authority), is refused: not every backend could keep it from
-    /// vouching for others.
+    /// would take for one, is refused: not every backend could keep it from vouching for others. That
+    /// is one of version 1; one whose key usage includes certificate signing; and one without a key
+    /// usage that is of a Netscape type of authority.
     ///
     /// # Errors
     ///
@@ -143,17 +143,16 @@ fn is_critical_and_unknown(extension: &X509Extension<'_>) -> bool {
     extension.critical && !known
 }
 
-/// Whether a Netscape certificate type may name a kind of authority: what cannot be read is for OpenSSL
-/// to read.
+/// Whether it is of a Netscape type of authority, or of one that only OpenSSL can read.
 fn has_authority_type(parsed: &X509Certificate<'_>) -> bool {
-    parsed.extensions().iter().filter(|extension| extension.oid == OID_X509_EXT_CERT_TYPE).any(
-        |extension| match extension.parsed_extension() {
-            ParsedExtension::NSCertType(kind) => {
-                kind.ssl_ca() || kind.smime_ca() || kind.object_signing_ca()
-            }
-            _ => true,
-        },
-    )
+    let mut extensions = parsed.extensions().iter();
+    let kind = extensions.find(|extension| extension.oid == OID_X509_EXT_CERT_TYPE);
+    kind.is_some_and(|kind| match kind.parsed_extension() {
+        ParsedExtension::NSCertType(kind) => {
+            kind.ssl_ca() || kind.smime_ca() || kind.object_signing_ca()
+        }
+        _ => true,
+    })
 }
 
 /// Whether a certificate names itself as its issuer, by its name and, as OpenSSL reads it, by whatever

@@ -115,7 +115,8 @@ fn certificate(
             }
         }
         (Reason::UnknownIssuer, Some(details)) => {
-            write!(f, "certificate of an issuer that is not trusted: {}", cut(&details.issuer, LONGEST_ISSUER))?;
+            let issuer = cut(&details.issuer, LONGEST_ISSUER);
+            write!(f, "certificate of an issuer that is not trusted: {issuer}")?;
             match (details.self_issued, details.chain_length) {
                 (true, _) => f.write_str("; it is self-signed: trust it by name, or its authority"),
                 (false, Some(1)) => {
