@@ -114,11 +114,7 @@ impl Request {
 }
 
 fn version(text: &str) -> Result<ProtocolVersion, String> {
-    match text {
-        "1.2" => Ok(ProtocolVersion::Tls12),
-        "1.3" => Ok(ProtocolVersion::Tls13),
-        _ => Err(format!("{text:?} is no TLS version that is spoken here: 1.2 or 1.3")),
-    }
+    text.parse().map_err(|error: Error| error.to_string())
 }
 
 fn get(request: &Request) -> io::Result<()> {
