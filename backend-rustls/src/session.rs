@@ -40,7 +40,7 @@ impl TlsSession {
         self.take_record(wire).map_err(|error| self.fail(error))
     }
 
-    /// Never two records: whatever follows the peer's close_notify must stay in the wire.
+    /// One record, never two: whatever follows the peer's close_notify must stay in the wire.
     ///
     /// The answers are bounded by rustls: it holds one reply to however many key updates, and ends
     /// a connection that asks for too many of them, or for renegotiation.

@@ -44,7 +44,9 @@ impl ClientContext {
         ClientContextBuilder::default()
     }
 
-    /// A context of a connector that a backend crate has made of its library's ready configuration.
+    /// A context of a connector that a backend crate has made of its library's ready configuration:
+    /// `polytls_rustls::connector`, `polytls_openssl::connector`, `polytls_native::connector`, each with an
+    /// example in that crate.
     ///
     /// What that configuration verifies, or does not, is its own affair: the check of the peer's
     /// certificate that makes the backends agree is left out.

@@ -45,7 +45,8 @@ impl ServerContext {
     }
 
     /// A context of an acceptor that a backend crate has made of its library's ready configuration,
-    /// whose own rules hold.
+    /// whose own rules hold: `polytls_rustls::acceptor`, `polytls_openssl::acceptor`,
+    /// `polytls_native::acceptor`, each with an example in that crate.
     pub fn from_acceptor(acceptor: Arc<dyn Acceptor>) -> Self {
         let (alpn, policy) = (Arc::from([]), Policy::default());
         Self(Arc::new(Inner { acceptor, alpn, checks_clients: false, policy }))

@@ -26,6 +26,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("stream::vectored_writes_share_records", vectored_writes_share_records)
         .no_transport(),
     Case::new("stream::tls_inside_tls", tls_inside_tls).no_transport(),
+    Case::new("stream::outer_failure_is_told", outer_failure_is_told).no_transport(),
     Case::new("stream::same_facts", same_facts).no_transport(),
     Case::new("stream::leftover", leftover).no_transport(),
     Case::new("stream::closed_before_the_handshake", closed_before_the_handshake)
@@ -220,6 +221,33 @@ fn tls_inside_tls(bench: &Bench) -> Outcome {
             async {
                 let outer = server(bench, far).await?;
                 converse(server(bench, outer).await?, &answer, &question).await
+            },
+        )
+        .await
+    })
+}
+
+/// What happened to the outer connection is what happened.
+fn outer_failure_is_told(bench: &Bench) -> Outcome {
+    paused(async {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        both(
+            async {
+                let outer = client(bench, near).await?;
+                let mut client = client(bench, outer).await?;
+                client.write_all(b"?").await?;
+                expect_kind(client.read(&mut [0; 8]).await, ErrorKind::Protocol)?;
+                Ok(())
+            },
+            async {
+                let outer = server(bench, far).await?;
+                let mut server = server(bench, outer).await?;
+                server.read_exact(&mut [0; 1]).await?;
+                let (outer, _) = server.into_inner();
+                let (mut transport, _) = outer.into_inner();
+                transport.write_all(b"garbage").await?;
+                let _ = transport.read_to_end(&mut Vec::new()).await;
+                Ok(())
             },
         )
         .await
