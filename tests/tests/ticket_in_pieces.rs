@@ -1,5 +1,6 @@
-//! A server that cuts its tickets into several records, as it may (RFC 8446, section 5.1). OpenSSL
-//! writes nothing between two of them. No backend sends such tickets, so the peer is a bare rustls.
+//! A server that cuts its tickets into several records, as it may (RFC 8446, section 5.1; clause W3 of the
+//! contract). OpenSSL writes nothing between two of them. No backend sends such tickets, so the peer is a
+//! bare rustls.
 #![expect(clippy::unwrap_used, reason = "this is test code: a panic fails the test")]
 
 #[path = "support/bare_rustls.rs"]

@@ -113,6 +113,9 @@ pub enum Read {
 ///   returns. *(case `contract::alert_is_queued_with_the_error`)*
 /// - S4. After an error it is not called again. *(the facade's; case `contract::failed_stays_failed`)*
 /// - S5. Untrusted bytes never make it panic, loop or allocate without bound. *(test `mutation`)*
+/// - S6. A call that has moved plaintext says so, and keeps an error that came behind it: every later
+///   call returns that, and the library is not called again. *(case
+///   `contract::late_error_is_told_again`)*
 pub trait Session: Debug + Send + Sync {
     /// Takes the handshake as far as it goes.
     ///
@@ -146,6 +149,8 @@ pub trait Session: Debug + Send + Sync {
     ///   called. *(case `data::full_buffer_then_other_bytes`)*
     /// - W2. What was taken is in the wire, as whole records, when the call returns. *(case
     ///   `contract::written_is_queued`)*
+    /// - W3. With room, 0 says that the library wants the rest of a message that the peer has begun, a
+    ///   ticket say, before it writes on. *(test `ticket_in_pieces`)*
     ///
     /// # Errors
     ///
@@ -155,6 +160,8 @@ pub trait Session: Debug + Send + Sync {
     /// Queues close_notify, once; the read side stays open.
     ///
     /// - L1. Reading goes on until the peer closes too. *(case `close::half_close`)*
+    /// - L2. Within the handshake there is nothing to say. *(case
+    ///   `contract::close_in_the_handshake`)*
     ///
     /// # Errors
     ///
@@ -181,7 +188,8 @@ pub trait Session: Debug + Send + Sync {
         self.peer_certificates().into_iter().next()
     }
 
-    /// Fills `output` with keying material (RFC 5705; RFC 8446, section 7.5).
+    /// Fills `output` with keying material (RFC 5705; RFC 8446, section 7.5). What is asked for is within
+    /// the bounds that every library keeps; the facade sees to that.
     ///
     /// - X1. Both ends export the same bytes for the same label and context, and other bytes for
     ///   others. *(case `handshake::exporter`)*

@@ -23,7 +23,9 @@ pub(super) const CASES: &[Case] = &[
     Case::new("contract::failed_stays_failed", failed_stays_failed)
         .holds(&["S4"])
         .transports(&[crate::transport::Transport::Whole, crate::transport::Transport::Tokio]),
-    Case::new("contract::late_error_is_told_again", late_error_is_told_again).no_transport(),
+    Case::new("contract::late_error_is_told_again", late_error_is_told_again)
+        .holds(&["S6"])
+        .no_transport(),
     Case::new("contract::handshake_again", handshake_again).holds(&["H1"]).no_transport(),
     Case::new("contract::written_is_queued", written_is_queued).holds(&["W2"]).no_transport(),
     Case::new("contract::facts_before_the_handshake", facts_before_the_handshake).no_transport(),
@@ -32,7 +34,9 @@ pub(super) const CASES: &[Case] = &[
         .server_needs(Capability::Exporter)
         .no_transport(),
     Case::new("contract::close_twice_is_close_once", close_twice).no_transport(),
-    Case::new("contract::close_in_the_handshake", close_in_the_handshake).no_transport(),
+    Case::new("contract::close_in_the_handshake", close_in_the_handshake)
+        .holds(&["L2"])
+        .no_transport(),
     Case::new("contract::key_mismatch_names_the_leaf", key_mismatch_names_the_leaf)
         .each_server()
         .any_version()
