@@ -179,7 +179,7 @@ fn resolve(
             match answered.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(found) => found,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    return Err(Error::new(ErrorKind::Timeout(Phase::Resolve)).with_detail(host));
+                    return Err(resolved_too_late(&host));
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     Err(io::Error::other("the resolver gave up"))
@@ -203,6 +203,11 @@ pub(crate) fn judge_resolution(
                 .with_detail(format!("{host:?}, check the name")))
         }
     }
+}
+
+/// The deadline passed before a lookup came to anything.
+pub(crate) fn resolved_too_late(host: &str) -> Error {
+    Error::new(ErrorKind::Timeout(Phase::Resolve)).with_detail(format!("{host:?}"))
 }
 
 fn no_address(host: &str) -> Error {

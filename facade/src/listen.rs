@@ -65,7 +65,8 @@ impl ListenOptions {
             None => (address.host().as_str(), address.port())
                 .to_socket_addrs()
                 .map_err(|error| {
-                    Error::io(ErrorKind::Resolve, error).with_detail(address.to_string())
+                    let detail = format!("{:?}, check the name", address.host());
+                    Error::io(ErrorKind::Resolve, error).with_detail(detail)
                 })?
                 .collect(),
         };
@@ -174,8 +175,8 @@ impl<L: ServerSocket> TlsListener<L> {
     /// # Errors
     ///
     /// `Timeout` by the listener's read timeout; `Io`, when the process has no file descriptors left
-    /// for example, after a pause of 50 ms, so that a loop which goes on does not spin; `Internal` when
-    /// there is no memory for a connection. The listener goes on after any error but `Closed`, which
+    /// for example, and `Config`, when it is in non-blocking mode, after a pause of 50 ms, so that a loop
+    /// which goes on does not spin; `Internal` when there is no memory for a connection. The listener goes on after any error but `Closed`, which
     /// follows [`Socket::close`].
     pub fn accept(&self) -> Result<(TlsStream<L::Stream>, L::Address), Error> {
         let (socket, address) = self.accept_transport()?;
@@ -228,7 +229,7 @@ impl<L: ServerSocket> TlsListener<L> {
                 Err(error) if is_about_one_client(&error) => {}
                 Err(error) => {
                     let error = Clock::none(Phase::Accept).judge(&self.listener, error);
-                    if error.kind() == ErrorKind::Io {
+                    if !matches!(error.kind(), ErrorKind::Timeout(_)) {
                         std::thread::sleep(PAUSE);
                     }
                     return Err(error);

@@ -136,7 +136,7 @@ pub trait ServerSocket: Socket {
     type Stream: StreamSocket;
 
     /// Where that comes from.
-    type Address: Debug;
+    type Address: Debug + Send + 'static;
 
     /// Waits for a connection, which has no timeouts, whatever the listener's are.
     ///
@@ -296,7 +296,7 @@ impl ServerSocket for TcpListener {
 
     fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, address) = TcpListener::accept(self)?;
-        drop_inherited_timeouts(self, &stream)?;
+        drop_inherited_timeouts(self, &stream);
         Ok((stream, address))
     }
 }
@@ -317,20 +317,20 @@ impl ServerSocket for std::os::unix::net::UnixListener {
 
     fn accept(&self) -> io::Result<(Self::Stream, Self::Address)> {
         let (stream, address) = std::os::unix::net::UnixListener::accept(self)?;
-        drop_inherited_timeouts(self, &stream)?;
+        drop_inherited_timeouts(self, &stream);
         Ok((stream, address))
     }
 }
 
 /// Linux gives a connection the timeouts of its listener, which are about accepting.
-fn drop_inherited_timeouts(listener: &impl Socket, stream: &impl Socket) -> io::Result<()> {
-    if listener.read_timeout()?.is_some() {
-        stream.set_read_timeout(None)?;
+fn drop_inherited_timeouts(listener: &impl Socket, stream: &impl Socket) {
+    // A connection that is gone again may refuse; its handshake tells.
+    if !matches!(listener.read_timeout(), Ok(None)) {
+        let _ = stream.set_read_timeout(None);
     }
-    if listener.write_timeout()?.is_some() {
-        stream.set_write_timeout(None)?;
+    if !matches!(listener.write_timeout(), Ok(None)) {
+        let _ = stream.set_write_timeout(None);
     }
-    Ok(())
 }
 
 /// The system takes zero for "for ever", which a caller who computed a deadline does not mean, and
@@ -486,6 +486,7 @@ macro_rules! forward {
 }
 
 forward!(&T);
+forward!(&mut T);
 forward!(Box<T>);
 forward!(std::sync::Arc<T>);
 

@@ -81,6 +81,8 @@ enum Input {
     Open,
     /// The peer sent close_notify.
     Closed,
+    /// Nobody here wants to read any more.
+    Stopped,
     /// The transport ended; with the system's error, if it was one.
     Ended(Option<io::ErrorKind>),
 }
@@ -203,7 +205,7 @@ impl Connection {
         if shaken != Progress::Ready(()) {
             return Ok(shaken.map(|()| 0));
         }
-        if buf.is_empty() || matches!(self.input, Input::Closed) {
+        if buf.is_empty() || matches!(self.input, Input::Closed | Input::Stopped) {
             return Ok(Progress::Ready(0));
         }
         if self.more || self.wire.has_record() {
@@ -257,6 +259,9 @@ impl Connection {
             // There is room, so it is something else: OpenSSL wants the rest of a message of the peer
             // (a ticket in pieces, say) before it writes on.
             Ok(0) if matches!(self.input, Input::Open) => Ok(Progress::NeedsInput),
+            Ok(0) if matches!(self.input, Input::Stopped) => {
+                Err(self.fail(Error::new(ErrorKind::Closed)))
+            }
             Ok(0) => Err(self.fail(Error::new(ErrorKind::Truncated(Phase::Write)))),
             Ok(n) => {
                 self.wire.outgoing().mark_written();
@@ -448,7 +453,9 @@ impl Connection {
 
     /// Takes note that nobody here wants to read any more.
     pub(crate) fn stop_reading(&mut self) {
-        self.input = Input::Closed;
+        if matches!(self.input, Input::Open) {
+            self.input = Input::Stopped;
+        }
     }
 
     /// Takes note that this side has ended the transport: what follows from that is not the peer's
@@ -477,7 +484,11 @@ impl Connection {
     fn wait_for_input(&mut self, phase: Phase) -> Result<Progress<()>, Error> {
         let cause = match &self.input {
             Input::Open => return Ok(Progress::NeedsInput),
-            Input::Closed => return Ok(Progress::Ready(())),
+            // Without its last flight, there is no telling who the peer is.
+            Input::Stopped if phase == Phase::Handshake => {
+                return Err(self.fail(Error::new(ErrorKind::Closed)));
+            }
+            Input::Closed | Input::Stopped => return Ok(Progress::Ready(())),
             Input::Ended(cause) => *cause,
         };
         // A record cut in the middle is never a proper end.

@@ -26,8 +26,18 @@ pub(super) struct Delivery {
     broken: Option<io::ErrorKind>,
     /// Plaintext that a write had taken could not be sent.
     lost: bool,
-    /// Bytes went to it that it may keep in a buffer of its own.
-    unflushed: bool,
+    /// What it may keep in a buffer of its own.
+    unflushed: Unflushed,
+    /// Why a write that had taken plaintext could not send it, for the next one to tell.
+    late: Option<Error>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Unflushed {
+    #[default]
+    Nothing,
+    Answers,
+    Plaintext,
 }
 
 impl Connection {
@@ -49,13 +59,13 @@ impl Connection {
             self.drop_output();
             return false;
         }
-        !self.output().is_empty() || self.delivery.unflushed
+        !self.output().is_empty() || self.delivery.unflushed != Unflushed::Nothing
     }
 
     /// Lets `send` have the output.
     #[inline]
     pub(crate) fn sending<R>(&mut self, send: impl FnOnce(&mut Outgoing) -> R) -> R {
-        self.delivery.unflushed = true;
+        self.will_send();
         let result = send(self.wire.outgoing());
         self.answers = self.answers.min(self.wire.output().len());
         result
@@ -63,7 +73,7 @@ impl Connection {
 
     /// Takes the output out, for a system call during which the connection is not locked.
     pub(crate) fn lend_outgoing(&mut self) -> Outgoing {
-        self.delivery.unflushed = true;
+        self.will_send();
         std::mem::take(self.wire.outgoing())
     }
 
@@ -76,16 +86,21 @@ impl Connection {
         self.answers = self.answers.min(self.wire.output().len());
     }
 
+    #[inline]
+    fn will_send(&mut self) {
+        self.delivery.unflushed =
+            if self.owes_plaintext() { Unflushed::Plaintext } else { Unflushed::Answers };
+    }
+
     /// Takes note that the transport keeps nothing in a buffer of its own.
     #[inline]
     pub(crate) fn flushed(&mut self) {
-        self.delivery.unflushed = false;
+        self.delivery.unflushed = Unflushed::Nothing;
     }
 
     /// Takes note that the transport takes no more output.
     pub(crate) fn break_output(&mut self, kind: io::ErrorKind) {
         self.delivery.broken = Some(kind);
-        self.delivery.unflushed = false;
         self.drop_output();
     }
 
@@ -98,14 +113,43 @@ impl Connection {
     #[cold]
     fn drop_output(&mut self) {
         self.delivery.lost |= self.owes_plaintext();
+        self.flushed();
         self.wire.outgoing().clear();
         self.answers = 0;
     }
 
-    /// Whether plaintext that was written is still among the output.
+    /// Whether plaintext that was written is still here, or in a buffer of the transport.
     #[inline]
     pub(crate) fn owes_plaintext(&mut self) -> bool {
-        self.wire.outgoing().owes_plaintext()
+        self.delivery.unflushed == Unflushed::Plaintext || self.wire.outgoing().owes_plaintext()
+    }
+
+    /// Keeps why what was written could not be sent: the write has taken it, and says so.
+    pub(crate) fn keep_late(&mut self, error: Error) {
+        self.delivery.late = Some(error);
+    }
+
+    /// Why what was written earlier could not be sent, once; nothing if it has left meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// That error.
+    #[inline]
+    pub(crate) fn check_late(&mut self) -> Result<(), Error> {
+        if self.delivery.late.is_none() { Ok(()) } else { self.tell_late() }
+    }
+
+    #[cold]
+    fn tell_late(&mut self) -> Result<(), Error> {
+        match self.delivery.late.take() {
+            Some(error) if self.owes_plaintext() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets it: whoever tries again tells what comes of that.
+    pub(crate) fn forget_late(&mut self) {
+        self.delivery.late = None;
     }
 
     /// Whether the transport takes no more output.

@@ -45,9 +45,14 @@ impl Clock {
         self
     }
 
-    /// Whether there is a deadline at all.
-    pub(super) fn has_deadline(&self) -> bool {
-        self.deadline.is_some()
+    /// The deadline.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The error for a deadline that has passed.
+    pub(super) fn timeout(&self) -> Error {
+        Error::new(ErrorKind::Timeout(self.phase))
     }
 
     /// Called before each system call that may wait.
@@ -63,7 +68,7 @@ impl Clock {
         let Some(deadline) = self.deadline else { return Ok(()) };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Error::new(ErrorKind::Timeout(self.phase)));
+            return Err(self.timeout());
         }
         for timer in [&mut self.receiving, &mut self.sending] {
             if timer.direction == direction || !socket.directions_are_independent() {
@@ -98,10 +103,8 @@ impl Clock {
             io::ErrorKind::WouldBlock if never_waits(socket) => Error::new(ErrorKind::Config)
                 .with_detail("the socket is in non-blocking mode; call set_nonblocking(false)"),
             // Without its source: the system's words are "resource temporarily unavailable".
-            io::ErrorKind::WouldBlock => Error::new(ErrorKind::Timeout(self.phase)),
-            io::ErrorKind::TimedOut if !gave_up || cfg!(windows) => {
-                Error::new(ErrorKind::Timeout(self.phase))
-            }
+            io::ErrorKind::WouldBlock => self.timeout(),
+            io::ErrorKind::TimedOut if !gave_up || cfg!(windows) => self.timeout(),
             // TLS inside TLS: what happened to the outer connection is what happened.
             _ => error.into(),
         }

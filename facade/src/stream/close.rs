@@ -17,16 +17,30 @@ pub(super) fn close<S: StreamSocket + ?Sized>(
     socket: &S,
     timeout: Duration,
 ) -> Result<(), Error> {
-    let deadline = Instant::now().checked_add(timeout);
-    let mut clock = Clock::until(deadline, Phase::Close).instead_of_own();
+    let mut clock = clock(timeout);
     let said = say_goodbye(access, socket, &mut clock);
-    let result = match said {
+    let finished = finish(access, socket, &mut clock, said);
+    clock.stop(socket);
+    finished
+}
+
+/// The clock of a close, which needs no other bound.
+pub(super) fn clock(timeout: Duration) -> Clock {
+    Clock::until(Instant::now().checked_add(timeout), Phase::Close).instead_of_own()
+}
+
+/// What is left of a close once goodbye has been said, or has failed.
+pub(super) fn finish<S: StreamSocket + ?Sized>(
+    access: &mut impl Access,
+    socket: &S,
+    clock: &mut Clock,
+    said: Result<(), Error>,
+) -> Result<(), Error> {
+    match said {
         Err(error) if error.phase() == Some(Phase::Close) => Err(error),
         // Why the peer did not want what was lost is worth more than that it was lost.
-        said => drain(access, socket, &mut clock).and(said),
-    };
-    clock.stop(socket);
-    result
+        said => drain(access, socket, clock).and(said),
+    }
 }
 
 /// Sends close_notify and ends the transport's write side.
@@ -37,12 +51,16 @@ pub(super) fn close_write<S: StreamSocket + ?Sized>(
     say_goodbye(access, socket, &mut Clock::none(Phase::Close))
 }
 
-fn say_goodbye<S: StreamSocket + ?Sized>(
+/// Sends close_notify and ends the transport's write side, by this clock.
+pub(super) fn say_goodbye<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
     clock: &mut Clock,
 ) -> Result<(), Error> {
-    access.state().connection.close()?;
+    let mut state = access.state();
+    state.connection.close()?;
+    state.connection.forget_late();
+    drop(state);
     drive::send_all(access, socket, clock)?;
     let state = access.state();
     state.connection.check_loss()?;
@@ -64,6 +82,10 @@ pub(super) fn abandon<S: StreamSocket + ?Sized>(state: &mut State, socket: &S) {
 pub(super) fn say_goodbye_now<S: StreamSocket + ?Sized>(state: &mut State, socket: &S) {
     let connection = &mut state.connection;
     if state.sending || !connection.may_say_goodbye() || connection.close().is_err() {
+        return;
+    }
+    if connection.output().is_empty() {
+        // It was said before.
         return;
     }
     if let Ok(n) = socket.send_now(connection.output()) {

@@ -16,6 +16,7 @@ use super::close;
 use super::shared::{Access, Claim};
 use crate::connection::Progress;
 use crate::connection::output::PATIENCE;
+use crate::upgrade::earlier;
 
 /// Takes the handshake to its end, and hands everything it says to the kernel.
 pub(super) fn handshake<S: StreamSocket + ?Sized>(
@@ -96,7 +97,7 @@ pub(super) fn read<S: StreamSocket + ?Sized>(
             Ok(Progress::NeedsInput) => {
                 send_answers(access, socket, clock)?;
                 // The peer may be waiting for what it has not got.
-                access.state().check_late()?;
+                access.check_late()?;
                 receive(access, socket, clock)?;
             }
             // The other half is stuck sending, and the answers that the peer asks for pile up
@@ -127,13 +128,13 @@ pub(super) fn write<S: StreamSocket + ?Sized>(
     loop {
         let mut state = access.state();
         state.connection.check_output()?;
-        state.check_late()?;
+        state.connection.check_late()?;
         match state.connection.write_vectored(parts) {
             Ok(Progress::Ready(n)) => {
                 drop(state);
                 // The plaintext is taken: whatever the transport says now is for the next call.
                 if let Err(error) = send_all(access, socket, clock) {
-                    access.state().keep_late(error);
+                    access.state().connection.keep_late(error);
                 }
                 return Ok(n);
             }
@@ -163,6 +164,7 @@ pub(super) fn flush<S: StreamSocket + ?Sized>(
     socket: &S,
 ) -> Result<(), Error> {
     ensure_handshake(access, socket)?;
+    access.state().connection.forget_late();
     send_all(access, socket, &mut Clock::none(Phase::Write))?;
     access.state().connection.check_output()
 }
@@ -178,7 +180,9 @@ pub(super) fn send_all<S: StreamSocket + ?Sized>(
         if !access.state().sending {
             return Ok(());
         }
-        access.wait_until_sent();
+        if !access.wait_until_sent(clock.deadline()) {
+            return Err(clock.timeout());
+        }
     }
 }
 
@@ -267,6 +271,10 @@ fn send_out<S: StreamSocket + ?Sized>(
             Err(error) => return Err(Unsent::Transport(error)),
         }
     }
+    // That of a socket does nothing, and a tick may be a system call.
+    if !socket.directions_are_independent() {
+        clock.tick(socket, Direction::Send).map_err(Unsent::Late)?;
+    }
     while let Err(error) = socket.flush() {
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(Unsent::Transport(error));
@@ -283,7 +291,7 @@ fn send_some<S: StreamSocket + ?Sized>(
     clock: &mut Clock,
 ) -> Result<io::Result<usize>, Error> {
     // Where a flag cannot say so, not waiting takes system calls too.
-    if cfg!(unix) && clock.has_deadline() {
+    if cfg!(unix) && clock.deadline().is_some() {
         match socket.send_now(data) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 clock.tick(socket, Direction::Send)?;
@@ -345,13 +353,13 @@ fn fail<S: StreamSocket + ?Sized>(
     access: &mut impl Access,
     socket: &S,
     error: Error,
-    clock: &mut Clock,
+    clock: &Clock,
 ) -> Error {
     if access.state().connection.failure().is_some() {
         // A peer that does not listen holds up the error, but not for ever.
-        let mut patience = Clock::until(Instant::now().checked_add(PATIENCE), Phase::Close);
-        let clock = if clock.has_deadline() { clock } else { &mut patience };
-        let _ = send(access, socket, clock);
+        let until = earlier(clock.deadline(), Some(PATIENCE), Instant::now());
+        let mut patience = Clock::until(until, Phase::Close);
+        let _ = send(access, socket, &mut patience);
         patience.stop(socket);
         close::end_after_failure(socket);
     }

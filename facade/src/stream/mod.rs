@@ -38,7 +38,8 @@ use shared::Shared;
 ///
 /// A timeout, by the socket's own timeouts or the handshake's deadline, is an error of kind
 /// `Timeout`, never `WouldBlock`, and leaves the connection intact: the call can be repeated. So does
-/// `Io`, as far as the transport does. Every other failure is final, and later calls return it again.
+/// `Io`, as far as the transport does, and `Config`, which a socket in non-blocking mode gets. Every other
+/// failure is final, and later calls return it again.
 ///
 /// Two threads use it through `&TlsStream`, which is `Read` and `Write` too, or as its two
 /// [halves](Self::into_halves).
@@ -263,13 +264,11 @@ impl<S: StreamSocket> Socket for TlsStream<S> {
         self.get_ref().set_write_timeout(timeout)
     }
 
-    /// As [`TlsStream::close`], and ends the transport. A reader in another thread gets what still
-    /// comes, for as long; after that, and for a writer in another thread at once, it is `Closed`.
+    /// As [`TlsStream::close`], and ends the transport. A call of another thread that is reading gets
+    /// what still comes, within that time; after that it is `Closed`, and so it is at once for whoever
+    /// begins to write. A write that is under way is cut off, which is an error of kind `Io`.
     fn close(&self) -> io::Result<()> {
-        let closed =
-            self.shared.writing_now(|access, socket| close::close(access, socket, PATIENCE));
-        self.shared.shutdown(Shutdown::Both)?;
-        Ok(closed?)
+        Ok(self.shared.close(PATIENCE)?)
     }
 }
 
@@ -291,9 +290,10 @@ impl<S: StreamSocket> StreamSocket for TlsStream<S> {
         Ok(self.shared.writing(drive::flush)?)
     }
 
-    /// `Write` sends close_notify, unless somebody is writing or the handshake is not done, and ends
-    /// the transport's write side. `Both` ends the transport, with close_notify only if that takes no
-    /// waiting; whoever is reading or writing gets `Closed`. After `Read`, reading is at its end.
+    /// `Write` sends close_notify, unless the handshake is not done, and ends the transport's write
+    /// side; somebody who is writing is cut off, which is an error of kind `Io`. `Both` ends the
+    /// transport, with close_notify only if that takes no waiting; whoever is reading or writing gets
+    /// `Closed`. After `Read`, reading is at its end, and a handshake is `Closed`.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.shared.shutdown(how)
     }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use polytls_core::{Error, Incoming, Outgoing, StreamSocket};
+use polytls_core::{Error, ErrorKind, Incoming, Outgoing, StreamSocket};
 
 use super::{close, drive};
 use crate::connection::Connection;
@@ -40,8 +40,6 @@ pub(super) struct State {
     pub(super) sending: bool,
     /// How often something was received, or tried to be.
     pub(super) receives: u64,
-    /// Why a write that had taken plaintext could not send it, for the next call to tell.
-    late: Option<Error>,
 }
 
 impl State {
@@ -53,34 +51,11 @@ impl State {
         }
         claim == Claim::All || !self.connection.owes_plaintext()
     }
-
-    /// Keeps why what was written could not be sent: the write has taken it, and says so.
-    pub(super) fn keep_late(&mut self, error: Error) {
-        self.late = Some(error);
-    }
-
-    /// Why what was written earlier could not be sent, once; nothing if it has left meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// That error.
-    #[inline]
-    pub(super) fn check_late(&mut self) -> Result<(), Error> {
-        if self.late.is_none() { Ok(()) } else { self.tell_late() }
-    }
-
-    #[cold]
-    fn tell_late(&mut self) -> Result<(), Error> {
-        match self.late.take() {
-            Some(error) if self.connection.owes_plaintext() => Err(error),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl<S: StreamSocket> Shared<S> {
     pub(super) fn new(connection: Connection, socket: S, deadline: Option<Instant>) -> Self {
-        let state = State { connection, deadline, sending: false, receives: 0, late: None };
+        let state = State { connection, deadline, sending: false, receives: 0 };
         let lock = Lock {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -149,30 +124,52 @@ impl<S: StreamSocket> Shared<S> {
         result
     }
 
-    /// Runs `write` if nobody is writing: for an end, which must not wait for a writer that it may be
-    /// there to free.
-    pub(super) fn writing_now<'s>(
+    /// Runs `write` if nobody is writing, for an end, which must not wait for a writer that it may be
+    /// there to free; otherwise `None`.
+    fn writing_now<'s>(
         &'s self,
         write: impl FnOnce(&mut Locked<'s>, &S) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        match self.lock.writer.try_lock() {
-            Ok(_turn) => self.ending_on_panic(write),
-            Err(_) => Ok(()),
-        }
+    ) -> Option<Result<(), Error>> {
+        let _turn = self.lock.writer.try_lock().ok()?;
+        Some(self.ending_on_panic(write))
+    }
+
+    /// Says goodbye, lets whoever reads take what still comes or takes it, and ends both directions.
+    ///
+    /// # Errors
+    ///
+    /// As [`close::finish`]; `Io` when somebody is writing, who is cut off.
+    pub(super) fn close(&self, timeout: Duration) -> Result<(), Error> {
+        let mut clock = close::clock(timeout);
+        // Writers that come now need not wait for what follows: to them it is closed.
+        let said = self
+            .writing_now(|access, socket| close::say_goodbye(access, socket, &mut clock))
+            .map(|said| {
+                self.ending_on_panic(|access, socket| {
+                    close::finish(access, socket, &mut clock, said)
+                })
+            });
+        clock.stop(self.socket());
+        let ended = self.shutdown(Shutdown::Both);
+        said.unwrap_or_else(|| Err(cut_off()))?;
+        Ok(ended?)
     }
 
     /// Ends one direction or both, whoever is using them.
     ///
     /// # Errors
     ///
-    /// The operating system's; for `Write`, those of a write.
+    /// The operating system's; for `Write`, those of a write, and `Io` when somebody is writing, who is
+    /// cut off.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let said = match how {
             Shutdown::Read => {
                 self.lock().connection.stop_reading();
                 Ok(())
             }
-            Shutdown::Write => self.writing_now(close::close_write),
+            Shutdown::Write => {
+                self.writing_now(close::close_write).unwrap_or_else(|| Err(cut_off()))
+            }
             Shutdown::Both => {
                 let mut state = self.lock();
                 close::say_goodbye_now(&mut state, self.socket());
@@ -180,8 +177,9 @@ impl<S: StreamSocket> Shared<S> {
                 Ok(())
             }
         };
-        self.socket().shutdown(how)?;
-        Ok(said?)
+        let ended = self.socket().shutdown(how);
+        said?;
+        ended
     }
 
     /// A handshake reads and writes, so it takes both turns; always in this order.
@@ -199,6 +197,12 @@ impl<S: StreamSocket> Shared<S> {
         let unread = self.state_mut().connection.unread_input().to_vec();
         (there(self.socket.take()), unread)
     }
+}
+
+/// Why an end was no proper one.
+fn cut_off() -> Error {
+    Error::io(ErrorKind::Io, io::ErrorKind::BrokenPipe.into())
+        .with_detail("another thread is writing, and is cut off")
 }
 
 #[expect(clippy::expect_used, reason = "only `into_parts` takes it, and consumes the stream")]
@@ -265,8 +269,16 @@ pub(super) trait Access {
         then: impl FnOnce(&mut State, io::Result<usize>) -> R,
     ) -> R;
 
-    /// Waits until nobody is sending.
-    fn wait_until_sent(&mut self) {}
+    /// Waits until nobody is sending, or until the deadline; whether nobody is.
+    fn wait_until_sent(&mut self, deadline: Option<Instant>) -> bool;
+
+    /// Tells a reader why what was written could not be sent, if nobody else is there to write on and
+    /// be told.
+    ///
+    /// # Errors
+    ///
+    /// That error.
+    fn check_late(&mut self) -> Result<(), Error>;
 
     /// The right to receive, unless a reader has it; then waits for what that one receives.
     fn turn_to_receive(&mut self) -> Option<Self::Turn>;
@@ -310,6 +322,14 @@ impl Access for Alone<'_> {
     ) -> R {
         let result = self.0.connection.receiving(receive);
         then(self.0, result)
+    }
+
+    fn wait_until_sent(&mut self, _deadline: Option<Instant>) -> bool {
+        true
+    }
+
+    fn check_late(&mut self) -> Result<(), Error> {
+        self.0.connection.check_late()
     }
 
     fn turn_to_receive(&mut self) -> Option<()> {
@@ -371,9 +391,20 @@ impl<'l> Access for Locked<'l> {
         result
     }
 
-    fn wait_until_sent(&mut self) {
+    fn wait_until_sent(&mut self, deadline: Option<Instant>) -> bool {
         let state = lock(&self.0.state);
-        let _sent = self.0.changed.wait_while(state, |state| state.sending);
+        let sending = |state: &mut State| state.sending;
+        let Some(deadline) = deadline else {
+            let waited = self.0.changed.wait_while(state, sending);
+            return waited.is_ok_and(|state| !state.sending);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.0.changed.wait_timeout_while(state, left, sending);
+        waited.is_ok_and(|(state, _)| !state.sending)
+    }
+
+    fn check_late(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 
     fn turn_to_receive(&mut self) -> Option<Self::Turn> {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use polytls_core::{Error, ErrorKind, Phase, ServerName};
+use polytls_core::{Error, ErrorKind, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
@@ -12,7 +12,9 @@ use tokio::time::timeout_at;
 use super::now;
 use super::stream::TlsStream;
 use crate::address::Address;
-use crate::connect::{ConnectOptions, Failures, Plan, Resolver, judge_resolution, share};
+use crate::connect::{
+    ConnectOptions, Failures, Plan, Resolver, judge_resolution, resolved_too_late, share,
+};
 use crate::connection::Connection;
 use crate::context::{
     ClientContext, ServerContext, built_default_client_ssl_context, default_client_ssl_context,
@@ -197,9 +199,9 @@ async fn resolve(
     };
     let found = match deadline {
         None => lookup.await,
-        Some(deadline) => timeout_at(deadline.into(), lookup).await.map_err(|_late| {
-            Error::new(ErrorKind::Timeout(Phase::Resolve)).with_detail(host.clone())
-        })?,
+        Some(deadline) => {
+            timeout_at(deadline.into(), lookup).await.map_err(|_late| resolved_too_late(&host))?
+        }
     };
     judge_resolution(&host, found)
 }

@@ -138,11 +138,14 @@ impl Driver {
     ) -> Poll<Result<usize, Error>> {
         ready!(self.poll_handshake(transport, LastFlight::Needed, Task::Writer, cx))?;
         loop {
+            self.connection.check_late()?;
             self.connection.check_output()?;
             match self.connection.write_vectored(parts) {
                 Ok(Progress::Ready(n)) => {
                     // The plaintext is taken: whatever the transport says is for the next call.
-                    let _ = self.poll_send(transport, Task::Writer, cx);
+                    if let Poll::Ready(Err(error)) = self.poll_send(transport, Task::Writer, cx) {
+                        self.connection.keep_late(error);
+                    }
                     return Poll::Ready(Ok(n));
                 }
                 Ok(Progress::NeedsOutput) => {
@@ -164,6 +167,7 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         ready!(self.poll_handshake(transport, LastFlight::Needed, Task::Writer, cx))?;
+        self.connection.check_late()?;
         ready!(self.poll_send(transport, Task::Writer, cx))?;
         Poll::Ready(self.connection.check_output())
     }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use polytls_core::{Error, ErrorKind};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::now;
 use super::stream::TlsStream;
@@ -68,7 +70,7 @@ pub trait Listener: fmt::Debug + Send + Sync {
     /// What it accepts.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// Where that comes from.
-    type Address: Send + 'static;
+    type Address: fmt::Debug + Send + 'static;
 
     /// Waits for a connection; must be cancel safe.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Self::Address)>> + Send;
@@ -101,12 +103,15 @@ impl Listener for tokio::net::UnixListener {
 pub struct TlsListener<L: Listener = TcpListener> {
     listener: L,
     context: CurrentContext,
+    /// After an error: when the next one may be told.
+    paused: Mutex<Option<Instant>>,
 }
 
 impl<L: Listener> TlsListener<L> {
     /// Makes a TLS listener of one that is bound already.
     pub fn new(listener: L, context: ServerContext) -> Self {
-        Self { listener, context: CurrentContext::new(context) }
+        let context = CurrentContext::new(context);
+        Self { listener, context, paused: Mutex::new(None) }
     }
 
     /// Waits for the next connection. Its handshake has not begun: it happens with the first read or
@@ -114,27 +119,36 @@ impl<L: Listener> TlsListener<L> {
     ///
     /// # Errors
     ///
-    /// `Io`, when the process has no file descriptors left for example, after a pause of 50 ms, so that
-    /// a loop which goes on does not spin; `Internal` when there is no memory for a connection. The
-    /// listener goes on after any error.
+    /// `Io`, when the process has no file descriptors left for example: the next call then waits for
+    /// 50 ms, so that a loop which goes on does not spin. `Internal` when there is no memory for a
+    /// connection. The listener goes on after any error.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: no connection is lost.
     pub async fn accept(&self) -> Result<(TlsStream<L::Stream>, L::Address), Error> {
+        let paused = *self.paused();
+        if let Some(until) = paused {
+            sleep_until(until).await;
+            *self.paused() = None;
+        }
         let (stream, address) = loop {
             match self.listener.accept().await {
                 Ok(accepted) => break accepted,
                 // That client is gone again; the next one is not.
                 Err(error) if is_about_one_client(&error) => {}
                 Err(error) => {
-                    tokio::time::sleep(PAUSE).await;
+                    *self.paused() = Some(Instant::now() + PAUSE);
                     return Err(Error::io(ErrorKind::Io, error));
                 }
             }
         };
         let (connection, deadline) = self.context.start(now())?;
         Ok((TlsStream::new(connection, stream, deadline), address))
+    }
+
+    fn paused(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs handshakes inside the listener, at most `limit` at a time, so that only connections whose

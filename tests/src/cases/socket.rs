@@ -2,24 +2,29 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use polytls::{
-    ErrorKind, Socket, SslSocket, StreamAdapter, StreamSocket as _, Tls as _, UpgradeOptions,
-    ssl_client_upgrade, ssl_server_upgrade,
+    ErrorKind, Phase, Socket, SslSocket, StreamAdapter, StreamSocket as _, Tls as _, TlsListener,
+    UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
 };
 
 use crate::bench::{both, pattern};
 use crate::pki::NAME;
-use crate::transport::{Pipe, PipeOptions, Transport, pipe_with};
+use crate::transport::{Delivery, Once, Pipe, PipeOptions, Transport, pipe, pipe_with};
 use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("socket::boxed", boxed).no_transport(),
     Case::new("socket::close", close).no_transport(),
     Case::new("socket::close_while_reading", close_while_reading).no_transport(),
+    Case::new("socket::close_while_writing", close_while_writing).no_transport(),
     Case::new("socket::ended_by_another_thread", ended_by_another_thread).no_transport(),
+    Case::new("socket::stopped_before_the_handshake", stopped_before_the_handshake)
+        .each_server()
+        .any_version()
+        .no_transport(),
     Case::new("socket::flush_that_failed", flush_that_failed).once().any_version().no_transport(),
 ];
 
@@ -74,37 +79,75 @@ fn close(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A reader in another thread gets what still comes.
+/// A call of another thread that is reading gets what still comes, and one that begins to write is told at
+/// once that it is closed.
 fn close_while_reading(bench: &Bench) -> Result<(), Failure> {
     let (context, server) = (bench.client().build()?, bench.server().build()?);
-    let (near, far) = Transport::Tcp.pair();
-    let data = pattern(400_000);
+    let (near, far) = pipe(Delivery::Whole);
+    let to_client = near.incoming();
+    let (heard, goodbye) = mpsc::channel::<()>();
+    let (done, go_on) = mpsc::channel::<()>();
     both(
-        || {
+        move || {
             let options = UpgradeOptions::new().context(context);
-            let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
-            (&client).read_exact(&mut [0; 1])?;
+            let client = &ssl_client_upgrade(near, NAME, options)?;
+            let mut stream = client;
+            stream.write_all(b"all I have")?;
             std::thread::scope(|scope| {
-                let reader = scope.spawn(|| (&client).read(&mut [0; 8]));
-                (&client).write_all(&data)?;
-                Socket::close(&client)?;
+                let reader = scope.spawn(move || (&*client).read(&mut [0; 8]));
+                to_client.wait_until_idle();
+                let closer = scope.spawn(move || Socket::close(client));
+                let _ = goodbye.recv();
+                expect_kind(stream.write(b"x"), ErrorKind::Closed)?;
+                drop(done);
                 let read = reader.join().map_err(|_| Failure::new("the reader panicked"))?;
-                // Whoever comes first: the reader, or the one that closes.
-                match read {
-                    Ok(n) => ensure!(n == 0 || n == 4, "{n} bytes"),
-                    closed => drop(expect_kind(closed, ErrorKind::Closed)?),
-                }
+                ensure_eq!(read?, 4);
+                closer.join().map_err(|_| Failure::new("closing panicked"))??;
+                expect_kind(stream.read(&mut [0; 1]), ErrorKind::Closed)?;
                 Ok(())
             })
         },
-        || {
-            let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
-            server.write_all(b"!")?;
+        move || {
+            let mut server = ssl_server_upgrade(far, &server)?;
             let mut all = Vec::new();
             server.read_to_end(&mut all)?;
-            ensure!(all == data, "{} bytes of {}", all.len(), data.len());
+            ensure_eq!(all, b"all I have");
+            drop(heard);
+            let _ = go_on.recv();
             server.write_all(b"late")?;
             Ok(server.close()?)
+        },
+    )?;
+    Ok(())
+}
+
+/// A write that is under way is cut off, and whoever closes is told so.
+fn close_while_writing(bench: &Bench) -> Result<(), Failure> {
+    let (context, server) = (bench.client().build()?, bench.server().build()?);
+    let (near, far) = pipe_with(PipeOptions { capacity: 8 << 10, ..PipeOptions::default() });
+    let to_server = near.outgoing();
+    let (closed, done) = mpsc::channel::<()>();
+    both(
+        move || {
+            let options = UpgradeOptions::new().context(context);
+            let client = &ssl_client_upgrade(near, NAME, options)?;
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(move || {
+                    let mut stream = client;
+                    while stream.write(&[0; 16 << 10]).is_ok() {}
+                });
+                to_server.wait_until_full();
+                expect_kind(Socket::close(client), ErrorKind::Io)?;
+                writer.join().map_err(|_| Failure::new("the writer panicked"))?;
+                drop(closed);
+                Ok(())
+            })
+        },
+        move || {
+            let mut server = ssl_server_upgrade(far, &server)?;
+            let _ = done.recv();
+            expect_kind(server.read_to_end(&mut Vec::new()), ErrorKind::Truncated(Phase::Read))?;
+            Ok(())
         },
     )?;
     Ok(())
@@ -114,15 +157,17 @@ fn close_while_reading(bench: &Bench) -> Result<(), Failure> {
 fn ended_by_another_thread(bench: &Bench) -> Result<(), Failure> {
     for how in [Shutdown::Both, Shutdown::Read] {
         let (context, server) = (bench.client().build()?, bench.server().build()?);
-        let (near, far) = Transport::Tcp.pair();
+        let (near, far) = pipe(Delivery::Whole);
+        let to_client = near.incoming();
         both(
             || {
                 let options = UpgradeOptions::new().context(context);
-                let client = ssl_client_upgrade(near.into_stream(), NAME, options)?;
+                let client = ssl_client_upgrade(near, NAME, options)?;
                 let (mut reader, writer) = client.into_halves()?;
                 reader.read_exact(&mut [0; 1])?;
                 let read = std::thread::scope(|scope| {
                     let reader = scope.spawn(move || reader.read(&mut [0; 1]));
+                    to_client.wait_until_idle();
                     writer.shutdown(how)?;
                     reader.join().map_err(|_| Failure::new("the reader panicked"))
                 })?;
@@ -136,15 +181,41 @@ fn ended_by_another_thread(bench: &Bench) -> Result<(), Failure> {
                 Ok(())
             },
             || {
-                let mut server = ssl_server_upgrade(far.into_stream(), &server)?;
+                let mut server = ssl_server_upgrade(far, &server)?;
                 server.write_all(b"!")?;
-                // Its goodbye takes no waiting.
+                // A goodbye of either takes no waiting.
                 ensure_eq!(server.read(&mut [0; 1])?, 0);
                 Ok(())
             },
         )?;
     }
     Ok(())
+}
+
+/// Who stops reading before the peer has shown who it is has no connection to it.
+fn stopped_before_the_handshake(bench: &Bench) -> Result<(), Failure> {
+    let context = bench.server().build()?;
+    let accepted = |stream: Pipe| -> Result<_, Failure> {
+        Ok(TlsListener::new(Once::new(Box::new(stream)), context.clone()).accept()?.0)
+    };
+    let (_near, far) = pipe(Delivery::Whole);
+    let mut server = accepted(far)?;
+    server.shutdown(Shutdown::Read)?;
+    expect_kind(server.handshake(), ErrorKind::Closed)?;
+    expect_kind(server.write(b"x"), ErrorKind::Closed)?;
+    expect_kind(server.read(&mut [0; 1]), ErrorKind::Closed)?;
+
+    let (_near, far) = pipe(Delivery::Whole);
+    let to_server = far.incoming();
+    let server = &accepted(far)?;
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || (&*server).read(&mut [0; 1]));
+        to_server.wait_until_idle();
+        server.shutdown(Shutdown::Read)?;
+        let read = reader.join().map_err(|_| Failure::new("the reader panicked"))?;
+        expect_kind(read, ErrorKind::Closed)?;
+        Ok(())
+    })
 }
 
 /// A stream that fails to pass on what its buffer holds, once when told to.

@@ -180,6 +180,13 @@ impl Tap {
         drop(self.channel.wait(state, None, idle));
     }
 
+    /// Waits until the sender has to.
+    pub fn wait_until_full(&self) {
+        let capacity = self.channel.options.capacity;
+        let full = |state: &State| state.waiting >= capacity;
+        drop(self.channel.wait(self.channel.lock(), None, full));
+    }
+
     /// Waits until the sender has ended this direction.
     pub fn wait_until_ended(&self) {
         drop(self.channel.wait(self.channel.lock(), None, |state| state.ended));

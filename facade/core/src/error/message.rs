@@ -14,7 +14,7 @@ use crate::name_text::in_one_line;
 pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     headline(error, f)?;
     if let Some(detail) = &error.0.detail {
-        write!(f, ": {detail}")?;
+        write!(f, ": {}", cut(detail, LONGEST_DETAIL))?;
     }
     if let Some(bytes) = error.first_bytes() {
         write!(f, ", first bytes \"{}\"", bytes.escape_ascii())?;
@@ -166,6 +166,9 @@ const LONGEST_NAME: usize = 253;
 
 /// Longer than what authorities call themselves.
 const LONGEST_ISSUER: usize = 256;
+
+/// Longer than a dozen addresses that were tried.
+const LONGEST_DETAIL: usize = 1024;
 
 /// Longer than any system's words for an error.
 const LONGEST_REASON: usize = 256;
