@@ -10,8 +10,9 @@ use polytls_core::{Acceptor, Connector};
 
 use crate::{client, server};
 
-/// What `polytls::ClientContext::from_connector` takes, from a ready configuration. Its settings all
-/// stay as they are; the name is sent, and verified if they verify certificates.
+/// What `polytls::ClientContext::from_connector` takes, from a ready configuration. Its settings
+/// stay as they are, but for the flags by which names are compared; the name is sent, and verified if
+/// they verify certificates.
 ///
 /// ```
 /// use polytls_openssl::openssl::ssl::{SslConnector, SslMethod};
