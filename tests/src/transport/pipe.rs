@@ -180,6 +180,11 @@ impl Tap {
         drop(self.channel.wait(state, None, idle));
     }
 
+    /// Waits until all that was sent has been received.
+    pub fn wait_until_taken(&self) {
+        drop(self.channel.wait(self.channel.lock(), None, |state| state.waiting == 0));
+    }
+
     /// Waits until the sender has to.
     pub fn wait_until_full(&self) {
         let capacity = self.channel.options.capacity;
