@@ -176,8 +176,8 @@ impl<L: ServerSocket> TlsListener<L> {
     ///
     /// `Timeout` by the listener's read timeout; `Io`, when the process has no file descriptors left
     /// for example, and `Config`, when it is in non-blocking mode, after a pause of 50 ms, so that a loop
-    /// which goes on does not spin; `Internal` when there is no memory for a connection. The listener goes on after any error but `Closed`, which
-    /// follows [`Socket::close`].
+    /// which goes on does not spin; `Internal` when there is no memory for a connection. The listener
+    /// goes on after any error but `Closed`, which follows [`Socket::close`].
     pub fn accept(&self) -> Result<(TlsStream<L::Stream>, L::Address), Error> {
         let (socket, address) = self.accept_transport()?;
         let (connection, deadline) = self.context.start(Instant::now())?;

@@ -5,21 +5,20 @@
 #[path = "support/bare_rustls.rs"]
 mod bare_rustls;
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::TcpStream;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use polytls::contract::Wire;
 use polytls::{
-    Backend, Capability, ClientContext, ErrorKind, Phase, ProtocolVersion, ServerContext, Socket,
-    StreamSocket, TlsStream, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
+    Backend, Capability, ClientContext, ErrorKind, ProtocolVersion, ServerContext, StreamSocket,
+    TlsStream, UpgradeOptions, ssl_client_upgrade, ssl_server_upgrade,
 };
 use polytls_conformance::bench::trust_only;
 use polytls_conformance::expect_kind;
 use polytls_conformance::pki::{self, NAME};
-use polytls_conformance::transport::{Pipe, PipeOptions, pipe_with, tcp_pair};
+use polytls_conformance::transport::tcp_pair;
 use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore};
 
 /// More than a library has to take without data between them, and, with the answers to them, more
@@ -61,72 +60,6 @@ fn a_client_survives_a_flood() {
         drop(client);
         flooding.join().unwrap();
     }
-}
-
-/// A reader that is stuck with an answer which the peer does not take is no reason for another thread to
-/// wait for ever.
-#[test]
-fn a_close_does_not_wait_for_a_reader_that_answers() {
-    let closing = able(Capability::ClientTls13).map(|backend| {
-        thread::spawn(move || {
-            let (near, far) = pipe_with(PipeOptions { capacity: 8 << 10, ..Default::default() });
-            let to_client = near.incoming();
-            let (full, go_on) = mpsc::channel::<()>();
-            let (asked, was_asked) = mpsc::channel::<()>();
-            let (closed, end) = mpsc::channel::<()>();
-            let asking = thread::spawn(move || ask_once(far, &go_on, asked, &end));
-            let context = ClientContext::builder()
-                .backend(backend)
-                .trust(trust_only(pki::standard().root.der()))
-                .min_version(ProtocolVersion::Tls13)
-                .build()
-                .unwrap();
-            let options = UpgradeOptions::new().context(context);
-            let mut client = ssl_client_upgrade(near, NAME, options).unwrap();
-            client.read_exact(&mut [0; 1]).unwrap();
-            // Nobody will read it.
-            client.set_write_timeout(Some(Duration::from_millis(5))).unwrap();
-            while client.get_ref().send(&[0; 1 << 10]).is_ok() {}
-            client.set_write_timeout(None).unwrap();
-            thread::scope(|scope| {
-                let reader = scope.spawn(|| (&client).read(&mut [0; 1]));
-                drop(full);
-                let _ = was_asked.recv();
-                to_client.wait_until_taken();
-                let kind = ErrorKind::Timeout(Phase::Close);
-                expect_kind(Socket::close(&client), kind).unwrap();
-                expect_kind(reader.join().unwrap(), ErrorKind::Closed).unwrap();
-            });
-            drop(closed);
-            asking.join().unwrap();
-        })
-    });
-    for closing in closing.collect::<Vec<_>>() {
-        closing.join().unwrap();
-    }
-}
-
-/// Asks for new keys once, and takes nothing.
-fn ask_once(
-    socket: Pipe,
-    go_on: &mpsc::Receiver<()>,
-    asked: mpsc::Sender<()>,
-    end: &mpsc::Receiver<()>,
-) {
-    let mut socket: Box<dyn StreamSocket> = Box::new(socket);
-    let mut peer = bare_rustls::server(None);
-    while peer.is_handshaking() {
-        peer.complete_io(&mut socket).unwrap();
-    }
-    peer.writer().write_all(b"!").unwrap();
-    peer.complete_io(&mut socket).unwrap();
-    let _ = go_on.recv();
-    peer.refresh_traffic_keys().unwrap();
-    while peer.wants_write() {
-        peer.write_tls(&mut socket).unwrap();
-    }
-    drop(asked);
-    let _ = end.recv();
 }
 
 /// Some libraries refuse a flood, others go on; each answer that is asked for takes room, and none

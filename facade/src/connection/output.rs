@@ -30,6 +30,8 @@ pub(super) struct Delivery {
     unflushed: Unflushed,
     /// Why a write that had taken plaintext could not send it, for the next one to tell.
     late: Option<Error>,
+    /// A reader has been told.
+    reader_knows: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +129,7 @@ impl Connection {
     /// Keeps why what was written could not be sent: the write has taken it, and says so.
     pub(crate) fn keep_late(&mut self, error: Error) {
         self.delivery.late = Some(error);
+        self.delivery.reader_knows = false;
     }
 
     /// Why what was written earlier could not be sent, once; nothing if it has left meanwhile.
@@ -143,6 +146,24 @@ impl Connection {
     fn tell_late(&mut self) -> Result<(), Error> {
         match self.delivery.late.take() {
             Some(error) if self.owes_plaintext() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a reader, once, before it waits: the peer may wait for the rest, and a reader for
+    /// the peer. Whoever writes is told all the same.
+    ///
+    /// # Errors
+    ///
+    /// That error.
+    #[inline]
+    pub(crate) fn tell_reader_late(&mut self) -> Result<(), Error> {
+        match &self.delivery.late {
+            Some(error) if !self.delivery.reader_knows => {
+                let error = error.clone();
+                self.delivery.reader_knows = true;
+                if self.owes_plaintext() { Err(error) } else { Ok(()) }
+            }
             _ => Ok(()),
         }
     }

@@ -69,6 +69,7 @@ pub(super) fn say_goodbye<S: StreamSocket + ?Sized>(
     if broken {
         return Ok(());
     }
+    tick_before_end(socket, clock)?;
     Ok(socket.shutdown(Shutdown::Write)?)
 }
 
@@ -96,10 +97,21 @@ pub(super) fn say_goodbye_now<S: StreamSocket + ?Sized>(state: &mut State, socke
     }
 }
 
-/// Ends the write side of a connection that has failed, without waiting, so that the peer gets the
-/// alert rather than a reset.
-pub(super) fn end_after_failure<S: StreamSocket + ?Sized>(socket: &S) {
-    let _ = socket.shutdown(Shutdown::Write);
+/// Lays the clock on an end of the write side that may wait: where TLS is beneath, it says goodbye.
+pub(super) fn tick_before_end<S: StreamSocket + ?Sized>(
+    socket: &S,
+    clock: &mut Clock,
+) -> Result<(), Error> {
+    if socket.directions_are_independent() {
+        return Ok(());
+    }
+    clock.tick(socket, Direction::Send)
+}
+
+/// Ends the write side of a connection that has failed, so that the peer gets the alert rather than a
+/// reset; if that could not be `said`, both, for that waits for nobody.
+pub(super) fn end_after_failure<S: StreamSocket + ?Sized>(socket: &S, said: Result<(), Error>) {
+    let _ = socket.shutdown(if said.is_ok() { Shutdown::Write } else { Shutdown::Both });
     discard(socket);
 }
 

@@ -217,7 +217,11 @@ fn send_answers<S: StreamSocket + ?Sized>(
             output.sent(n);
         }
     };
-    access.sending(Claim::All, send_now, |_, ()| ());
+    access.sending(Claim::All, send_now, |state, ()| {
+        if keeps_nothing(socket) {
+            state.connection.flushed();
+        }
+    });
     Ok(())
 }
 
@@ -234,22 +238,28 @@ fn send_claimed<S: StreamSocket + ?Sized>(
     let sent = access.sending(
         claim,
         |output| send_out(socket, output, clock),
-        |state, sent| match sent {
-            Ok(()) => {
+        |state, sent| {
+            if sent.is_ok() || keeps_nothing(socket) {
                 state.connection.flushed();
-                Ok(())
             }
-            Err(Unsent::Transport(error)) if io_error_is_closed_transport(&error) => {
-                state.connection.break_output(error.kind());
-                Ok(())
+            match sent {
+                Err(Unsent::Transport(error)) if io_error_is_closed_transport(&error) => {
+                    state.connection.break_output(error.kind());
+                    Ok(())
+                }
+                sent => sent,
             }
-            sent => sent,
         },
     )?;
     Some(sent.map_err(|unsent| match unsent {
         Unsent::Late(error) => error,
         Unsent::Transport(error) => clock.judge(socket, error),
     }))
+}
+
+/// Whether what a socket has taken is the kernel's: only streams around other streams have buffers.
+fn keeps_nothing<S: StreamSocket + ?Sized>(socket: &S) -> bool {
+    socket.directions_are_independent()
 }
 
 /// Why output is left.
@@ -271,10 +281,10 @@ fn send_out<S: StreamSocket + ?Sized>(
             Err(error) => return Err(Unsent::Transport(error)),
         }
     }
-    // That of a socket does nothing, and a tick may be a system call.
-    if !socket.directions_are_independent() {
-        clock.tick(socket, Direction::Send).map_err(Unsent::Late)?;
+    if keeps_nothing(socket) {
+        return Ok(());
     }
+    clock.tick(socket, Direction::Send).map_err(Unsent::Late)?;
     while let Err(error) = socket.flush() {
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(Unsent::Transport(error));
@@ -359,9 +369,10 @@ fn fail<S: StreamSocket + ?Sized>(
         // A peer that does not listen holds up the error, but not for ever.
         let until = earlier(clock.deadline(), Some(PATIENCE), Instant::now());
         let mut patience = Clock::until(until, Phase::Close);
-        let _ = send(access, socket, &mut patience);
+        let said = send(access, socket, &mut patience)
+            .and_then(|()| close::tick_before_end(socket, &mut patience));
+        close::end_after_failure(socket, said);
         patience.stop(socket);
-        close::end_after_failure(socket);
     }
     error
 }

@@ -265,8 +265,9 @@ impl<S: StreamSocket> Socket for TlsStream<S> {
     }
 
     /// As [`TlsStream::close`], and ends the transport. A call of another thread that is reading gets
-    /// what still comes, within that time; after that it is `Closed`, and so it is at once for whoever
-    /// begins to write. A write that is under way is cut off, which is an error of kind `Io`.
+    /// what still comes, within that time; after that it is `Closed`, and so it is for whoever begins to
+    /// write once goodbye is said. A write that is under way is cut off, which is an error of kind `Io`
+    /// to whoever closes; a handshake just ends.
     fn close(&self) -> io::Result<()> {
         Ok(self.shared.close(PATIENCE)?)
     }
@@ -291,9 +292,9 @@ impl<S: StreamSocket> StreamSocket for TlsStream<S> {
     }
 
     /// `Write` sends close_notify, unless the handshake is not done, and ends the transport's write
-    /// side; somebody who is writing is cut off, which is an error of kind `Io`. `Both` ends the
-    /// transport, with close_notify only if that takes no waiting; whoever is reading or writing gets
-    /// `Closed`. After `Read`, reading is at its end, and a handshake is `Closed`.
+    /// side; somebody who is writing is cut off, which is an error of kind `Io` to whoever does this.
+    /// `Both` ends the transport, with close_notify only if that takes no waiting; whoever is reading or
+    /// writing gets `Closed`. After `Read`, reading is at its end, and a handshake is `Closed`.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.shared.shutdown(how)
     }

@@ -130,7 +130,7 @@ impl<S: StreamSocket> Shared<S> {
         &'s self,
         write: impl FnOnce(&mut Locked<'s>, &S) -> Result<(), Error>,
     ) -> Option<Result<(), Error>> {
-        let _turn = self.lock.writer.try_lock().ok()?;
+        let _turn = try_lock(&self.lock.writer)?;
         Some(self.ending_on_panic(write))
     }
 
@@ -141,7 +141,7 @@ impl<S: StreamSocket> Shared<S> {
     /// As [`close::finish`]; `Io` when somebody is writing, who is cut off.
     pub(super) fn close(&self, timeout: Duration) -> Result<(), Error> {
         let mut clock = close::clock(timeout);
-        // Writers that come now need not wait for what follows: to them it is closed.
+        // Writers that come then need not wait for what follows: to them it is closed.
         let said = self
             .writing_now(|access, socket| close::say_goodbye(access, socket, &mut clock))
             .map(|said| {
@@ -150,8 +150,9 @@ impl<S: StreamSocket> Shared<S> {
                 })
             });
         clock.stop(self.socket());
+        let said = said.unwrap_or_else(|| self.cut_off());
         let ended = self.shutdown(Shutdown::Both);
-        said.unwrap_or_else(|| Err(cut_off()))?;
+        said?;
         Ok(ended?)
     }
 
@@ -168,7 +169,7 @@ impl<S: StreamSocket> Shared<S> {
                 Ok(())
             }
             Shutdown::Write => {
-                self.writing_now(close::close_write).unwrap_or_else(|| Err(cut_off()))
+                self.writing_now(close::close_write).unwrap_or_else(|| self.cut_off())
             }
             Shutdown::Both => {
                 let mut state = self.lock();
@@ -182,11 +183,26 @@ impl<S: StreamSocket> Shared<S> {
         ended
     }
 
-    /// A handshake reads and writes, so it takes both turns; always in this order.
-    fn handshake(&self) -> Result<(), Error> {
-        if !self.lock().connection.is_handshaking() {
+    /// What it is to have ended the connection while somebody was writing; a handshake has nothing that
+    /// could be cut.
+    fn cut_off(&self) -> Result<(), Error> {
+        if self.lock().connection.is_handshaking() {
             return Ok(());
         }
+        Err(Error::io(ErrorKind::Io, io::ErrorKind::BrokenPipe.into())
+            .with_detail("another thread is writing, and is cut off"))
+    }
+
+    /// A handshake reads and writes, so it takes both turns; always in this order.
+    fn handshake(&self) -> Result<(), Error> {
+        let state = self.lock();
+        if !state.connection.is_handshaking() {
+            return Ok(());
+        }
+        if state.connection.is_closed() {
+            return Err(Error::new(ErrorKind::Closed));
+        }
+        drop(state);
         let _write_turn = lock(&self.lock.writer);
         let _read_turn = lock(&self.lock.reader);
         self.ending_on_panic(drive::handshake)
@@ -197,12 +213,6 @@ impl<S: StreamSocket> Shared<S> {
         let unread = self.state_mut().connection.unread_input().to_vec();
         (there(self.socket.take()), unread)
     }
-}
-
-/// Why an end was no proper one.
-fn cut_off() -> Error {
-    Error::io(ErrorKind::Io, io::ErrorKind::BrokenPipe.into())
-        .with_detail("another thread is writing, and is cut off")
 }
 
 #[expect(clippy::expect_used, reason = "only `into_parts` takes it, and consumes the stream")]
@@ -272,8 +282,7 @@ pub(super) trait Access {
     /// Waits until nobody is sending, or until the deadline; whether nobody is.
     fn wait_until_sent(&mut self, deadline: Option<Instant>) -> bool;
 
-    /// Tells a reader why what was written could not be sent, if nobody else is there to write on and
-    /// be told.
+    /// Tells a reader why what was written could not be sent, if nobody is writing on.
     ///
     /// # Errors
     ///
@@ -329,7 +338,7 @@ impl Access for Alone<'_> {
     }
 
     fn check_late(&mut self) -> Result<(), Error> {
-        self.0.connection.check_late()
+        self.0.connection.tell_reader_late()
     }
 
     fn turn_to_receive(&mut self) -> Option<()> {
@@ -396,23 +405,26 @@ impl<'l> Access for Locked<'l> {
         let sending = |state: &mut State| state.sending;
         let Some(deadline) = deadline else {
             let waited = self.0.changed.wait_while(state, sending);
-            return waited.is_ok_and(|state| !state.sending);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            return true;
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self.0.changed.wait_timeout_while(state, left, sending);
-        waited.is_ok_and(|(state, _)| !state.sending)
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.sending
     }
 
     fn check_late(&mut self) -> Result<(), Error> {
-        Ok(())
+        match try_lock(&self.0.writer) {
+            Some(_turn) => lock(&self.0.state).connection.tell_reader_late(),
+            None => Ok(()),
+        }
     }
 
     fn turn_to_receive(&mut self) -> Option<Self::Turn> {
         let state = lock(&self.0.state);
-        match self.0.reader.try_lock() {
-            Ok(turn) => return Some(turn),
-            Err(TryLockError::Poisoned(turn)) => return Some(turn.into_inner()),
-            Err(TryLockError::WouldBlock) => {}
+        if let Some(turn) = try_lock(&self.0.reader) {
+            return Some(turn);
         }
         // A reader that finds what it wants without receiving tells nobody, hence the bound.
         let (patience, seen) = (Duration::from_millis(10), state.receives);
@@ -434,4 +446,13 @@ impl<F: FnMut()> Drop for OnPanic<F> {
 /// A panic of another thread leaves nothing half-done here that its own error does not tell of.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lock, unless somebody has it.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

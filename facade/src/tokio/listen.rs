@@ -103,7 +103,7 @@ impl Listener for tokio::net::UnixListener {
 pub struct TlsListener<L: Listener = TcpListener> {
     listener: L,
     context: CurrentContext,
-    /// After an error: when the next one may be told.
+    /// After an error: how long the next call waits.
     paused: Mutex<Option<Instant>>,
 }
 

@@ -89,6 +89,8 @@ struct State {
     reset: bool,
     /// How many threads wait for bytes of this direction.
     readers: usize,
+    /// How many threads wait for room in it.
+    writers: usize,
     /// The sender waits for an answer, so that coalesced bytes may arrive.
     sender_waits: bool,
     /// Everything that was ever sent, as it was sent.
@@ -180,16 +182,9 @@ impl Tap {
         drop(self.channel.wait(state, None, idle));
     }
 
-    /// Waits until all that was sent has been received.
-    pub fn wait_until_taken(&self) {
-        drop(self.channel.wait(self.channel.lock(), None, |state| state.waiting == 0));
-    }
-
-    /// Waits until the sender has to.
+    /// Waits until a sender waits for room.
     pub fn wait_until_full(&self) {
-        let capacity = self.channel.options.capacity;
-        let full = |state: &State| state.waiting >= capacity;
-        drop(self.channel.wait(self.channel.lock(), None, full));
+        drop(self.channel.wait(self.channel.lock(), None, |state| state.writers > 0));
     }
 
     /// Waits until the sender has ended this direction.
@@ -206,7 +201,13 @@ impl Tap {
         let room = |state: &State| {
             state.waiting < capacity || state.ended || state.abandoned || state.is_cut()
         };
-        let (mut state, ready) = channel.wait(channel.lock(), deadline, room);
+        let mut state = channel.lock();
+        state.writers += 1;
+        if !room(&state) {
+            channel.changed.notify_all();
+        }
+        let (mut state, ready) = channel.wait(state, deadline, room);
+        state.writers -= 1;
         if state.ended || state.abandoned {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
