@@ -158,10 +158,15 @@ impl Connection {
     /// That error.
     #[inline]
     pub(crate) fn tell_reader_late(&mut self) -> Result<(), Error> {
+        if self.delivery.late.is_none() { Ok(()) } else { self.tell_reader() }
+    }
+
+    #[cold]
+    fn tell_reader(&mut self) -> Result<(), Error> {
+        let knows = std::mem::replace(&mut self.delivery.reader_knows, true);
         match &self.delivery.late {
-            Some(error) if !self.delivery.reader_knows => {
+            Some(error) if !knows => {
                 let error = error.clone();
-                self.delivery.reader_knows = true;
                 if self.owes_plaintext() { Err(error) } else { Ok(()) }
             }
             _ => Ok(()),
