@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use polytls::{
     ErrorKind, Phase, Socket, SslSocket, StreamAdapter, StreamSocket as _, Tls as _, TlsListener,
@@ -20,6 +21,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("socket::close", close).no_transport(),
     Case::new("socket::close_while_reading", close_while_reading).no_transport(),
     Case::new("socket::close_while_writing", close_while_writing).no_transport(),
+    Case::new("socket::rest_sent_by_a_reader", rest_sent_by_a_reader).no_transport(),
     Case::new("socket::ended_by_another_thread", ended_by_another_thread).no_transport(),
     Case::new("socket::stopped_before_the_handshake", stopped_before_the_handshake)
         .each_server()
@@ -147,6 +149,42 @@ fn close_while_writing(bench: &Bench) -> Result<(), Failure> {
             let mut server = ssl_server_upgrade(far, &server)?;
             let _ = done.recv();
             expect_kind(server.read_to_end(&mut Vec::new()), ErrorKind::Truncated(Phase::Read))?;
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+/// What a write could not send in time, a read sends if that takes no waiting. Then nothing is owed any
+/// more: no late error is told, and whoever drops the stream says goodbye.
+fn rest_sent_by_a_reader(bench: &Bench) -> Result<(), Failure> {
+    let (context, server) = (bench.client().build()?, bench.server().build()?);
+    let options = PipeOptions { capacity: 17 << 10, as_a_socket: true, ..PipeOptions::default() };
+    let (near, far) = pipe_with(options);
+    let data = pattern(20_000);
+    let (full, read_on) = mpsc::channel::<()>();
+    let (drained, go_on) = mpsc::channel::<()>();
+    let (server, data) = (&server, &data);
+    both(
+        move || {
+            let options = UpgradeOptions::new().context(context);
+            let mut client = ssl_client_upgrade(near, NAME, options)?;
+            client.set_write_timeout(Some(Duration::from_millis(10)))?;
+            ensure_eq!(client.write(data)?, data.len());
+            drop(full);
+            let _ = go_on.recv();
+            client.read_exact(&mut [0; 1])?;
+            Ok(())
+        },
+        move || {
+            let mut server = ssl_server_upgrade(far, server)?;
+            let _ = read_on.recv();
+            let mut got = vec![0; 16 << 10];
+            server.read_exact(&mut got)?;
+            drop(drained);
+            server.write_all(b"!")?;
+            server.read_to_end(&mut got)?;
+            ensure!(got == *data, "{} bytes of {}", got.len(), data.len());
             Ok(())
         },
     )?;

@@ -26,11 +26,13 @@ pub struct PipeOptions {
     pub delivery: Delivery,
     /// How many bytes may wait before the sender has to.
     pub capacity: usize,
+    /// Whether its ends say that they are as a socket's: two directions, and no buffer.
+    pub as_a_socket: bool,
 }
 
 impl Default for PipeOptions {
     fn default() -> Self {
-        Self { delivery: Delivery::Whole, capacity: 256 << 10 }
+        Self { delivery: Delivery::Whole, capacity: 256 << 10, as_a_socket: false }
     }
 }
 
@@ -379,6 +381,10 @@ impl StreamSocket for Pipe {
 
     fn discard_now(&self) -> io::Result<usize> {
         self.incoming.recv(&mut [0; 4096], Some(Instant::now()))
+    }
+
+    fn directions_are_independent(&self) -> bool {
+        self.outgoing.channel.options.as_a_socket
     }
 
     fn send_now(&self, data: &[u8]) -> io::Result<usize> {
