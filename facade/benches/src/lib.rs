@@ -6,7 +6,7 @@
 //! | allocations and system calls per operation | `tests/` | in `./check` |
 //! | the facade's own instructions | `instructions.rs` | in `./check`, where valgrind is |
 //!
-//! This library holds what more than one of them needs.
+//! `PROFILES.md` says where the time goes. This library holds what more than one of them needs.
 #![forbid(unsafe_code)]
 
 pub mod allocations;
