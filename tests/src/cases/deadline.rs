@@ -41,11 +41,6 @@ pub(super) const CASES: &[Case] = &[
     Case::new("deadline::write", write).transports(BLOCKING),
     Case::new("deadline::write_that_is_told_late", write_that_is_told_late).no_transport(),
     Case::new("deadline::alert_to_nobody", alert_to_nobody).once().any_version().no_transport(),
-    #[cfg(unix)]
-    Case::new("deadline::non_blocking_socket", non_blocking_socket)
-        .each_client()
-        .any_version()
-        .no_transport(),
     Case::new("deadline::close", close).transports(BLOCKING),
     Case::new("deadline::close_with_unsent_data", close_with_unsent_data).no_transport(),
     Case::new("deadline::accept", accept).once().any_version().no_transport(),
@@ -507,17 +502,6 @@ fn alert_to_nobody(bench: &Bench) -> Result<(), Failure> {
     let clock = Stopwatch::start();
     expect_kind(client.read(&mut [0; 1]), ErrorKind::Protocol)?;
     clock.shows(Duration::from_secs(5))
-}
-
-/// An instant timeout would send its reader after deadlines.
-#[cfg(unix)]
-fn non_blocking_socket(bench: &Bench) -> Result<(), Failure> {
-    let (near, _far) = tcp_pair();
-    near.set_nonblocking(true)?;
-    let options = UpgradeOptions::new().context(bench.client().build()?).timeout(LONG);
-    let error = expect_kind(ssl_client_upgrade(near, NAME, options), ErrorKind::Config)?;
-    ensure!(error.to_string().contains("set_nonblocking"), "{error}");
-    Ok(())
 }
 
 /// A peer that never closes holds nobody up, and is no error of ours.

@@ -28,6 +28,8 @@ pub(super) const CASES: &[Case] = &[
         .any_version()
         .no_transport(),
     Case::new("socket::flush_that_failed", flush_that_failed).once().any_version().no_transport(),
+    #[cfg(unix)]
+    Case::new("socket::non_blocking", non_blocking).each_client().any_version().no_transport(),
 ];
 
 /// Whatever is beneath, a box of it is a stream that speaks TLS.
@@ -312,5 +314,16 @@ fn flush_that_failed(bench: &Bench) -> Result<(), Failure> {
             Ok(())
         },
     )?;
+    Ok(())
+}
+
+/// An instant timeout would send its reader after deadlines.
+#[cfg(unix)]
+fn non_blocking(bench: &Bench) -> Result<(), Failure> {
+    let (near, _far) = crate::transport::tcp_pair();
+    near.set_nonblocking(true)?;
+    let options = UpgradeOptions::new().context(bench.client().build()?);
+    let error = expect_kind(ssl_client_upgrade(near, NAME, options), ErrorKind::Config)?;
+    ensure!(error.to_string().contains("set_nonblocking"), "{error}");
     Ok(())
 }
