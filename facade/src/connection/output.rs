@@ -132,6 +132,12 @@ impl Connection {
         self.delivery.reader_knows = false;
     }
 
+    /// Whether such an error is kept.
+    #[inline]
+    pub(crate) fn is_late(&self) -> bool {
+        self.delivery.late.is_some()
+    }
+
     /// Why what was written earlier could not be sent, once; nothing if it has left meanwhile.
     ///
     /// # Errors
@@ -139,7 +145,7 @@ impl Connection {
     /// That error.
     #[inline]
     pub(crate) fn check_late(&mut self) -> Result<(), Error> {
-        if self.delivery.late.is_none() { Ok(()) } else { self.tell_late() }
+        if self.is_late() { self.tell_late() } else { Ok(()) }
     }
 
     #[cold]
@@ -158,7 +164,7 @@ impl Connection {
     /// That error.
     #[inline]
     pub(crate) fn tell_reader_late(&mut self) -> Result<(), Error> {
-        if self.delivery.late.is_none() { Ok(()) } else { self.tell_reader() }
+        if self.is_late() { self.tell_reader() } else { Ok(()) }
     }
 
     #[cold]

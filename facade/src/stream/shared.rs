@@ -141,7 +141,7 @@ impl<S: StreamSocket> Shared<S> {
     /// As [`close::finish`]; `Io` when somebody is writing, who is cut off.
     pub(super) fn close(&self, timeout: Duration) -> Result<(), Error> {
         let mut clock = close::clock(timeout);
-        // Writers that come then need not wait for what follows: to them it is closed.
+        // Without the writer's turn from then on: to a writer that comes, it is closed.
         let said = self
             .writing_now(|access, socket| close::say_goodbye(access, socket, &mut clock))
             .map(|said| {
@@ -415,6 +415,11 @@ impl<'l> Access for Locked<'l> {
     }
 
     fn check_late(&mut self) -> Result<(), Error> {
+        // Else the writer's turn is not even tried for: an end that tries for it at the same time would
+        // take this reader for a writer.
+        if !lock(&self.0.state).connection.is_late() {
+            return Ok(());
+        }
         match try_lock(&self.0.writer) {
             Some(_turn) => lock(&self.0.state).connection.tell_reader_late(),
             None => Ok(()),

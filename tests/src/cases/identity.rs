@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 
 use polytls::{
-    Capability, ErrorKind, Identity, IdentityReason as Reason, KeyFormat, ProtocolVersion,
-    make_server_ssl_context,
+    Capability, ClientContext, ErrorKind, Identity, IdentityReason as Reason, KeyFormat,
+    ProtocolVersion, ServerContext, make_server_ssl_context,
 };
 
+use crate::bench::trust_only;
 use crate::pki::{self, Algorithm, Credential, ENCRYPTED_PKCS1_PEM, ENCRYPTED_PKCS8_PEM, Leaf};
-use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_kind};
+use crate::{Bench, Case, Failure, ensure, ensure_eq, expect_error, expect_kind};
 
 /// Reading is core's; that the backend can use what was read shows in a connection.
 const fn used(name: &'static str, run: fn(&Bench) -> Result<(), Failure>) -> Case {
@@ -53,6 +54,10 @@ pub(super) const CASES: &[Case] = &[
     read("identity::missing_file", missing_file),
     read("identity::errors_name_the_file", errors_name_the_file),
     read("identity::debug_hides_the_key", debug_hides_the_key),
+    Case::new("identity::debug_shows_no_key", debug_shows_no_key)
+        .any_version()
+        .no_transport()
+        .client_needs(Capability::ClientIdentity),
 ];
 
 fn serves(bench: &Bench, identity: Identity) -> Result<(), Failure> {
@@ -330,4 +335,38 @@ fn debug_hides_the_key(bench: &Bench) -> Result<(), Failure> {
 /// As `Debug` shows a list of bytes, without what is between them.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(ToString::to_string).collect()
+}
+
+/// Logs are full of `{:?}`.
+fn debug_shows_no_key(bench: &Bench) -> Result<(), Failure> {
+    let credential = &pki::standard().client;
+    let builder = bench.client().identity(credential.identity());
+    let mut texts = vec![
+        format!("{:?}", credential.identity()),
+        format!("{builder:?}"),
+        format!("{:?}", builder.build()?),
+    ];
+    let builder = ServerContext::builder(credential.identity()).backend(bench.server_backend());
+    texts.push(format!("{builder:?}"));
+    texts.push(format!("{:?}", builder.build()?));
+    let mut wrong = credential.clone();
+    wrong.chain.clone_from(&pki::standard().server.chain);
+    let builder = ClientContext::builder().backend(bench.client_backend());
+    let builder = builder.trust(trust_only(pki::standard().root.der()));
+    texts.push(format!("{:?}", expect_error(builder.identity(wrong.identity()).build())?));
+    // The private part of an elliptic-curve key, of which no eight bytes may show.
+    let secret = credential.key.sec1();
+    let secret = &secret[7..39];
+    for text in texts {
+        let text = text.to_lowercase();
+        for part in secret.windows(8) {
+            let list: Vec<_> = part.iter().map(ToString::to_string).collect();
+            let hex: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+            let spaced: Vec<_> = part.iter().map(|byte| format!("{byte:02x}")).collect();
+            for shown in [list.join(", "), list.join(","), hex, spaced.join(":")] {
+                ensure!(!text.contains(&shown), "the key shows in {text}");
+            }
+        }
+    }
+    Ok(())
 }
